@@ -27,13 +27,17 @@ from trace_mine.corpus.export_command import EPILOG as EXPORT_EPILOG
 from trace_mine.corpus.export_command import export
 from trace_mine.corpus.fit_command import EPILOG as FIT_EPILOG
 from trace_mine.corpus.fit_command import fit
+from trace_mine.corpus.merge_command import EPILOG as MERGE_EPILOG
+from trace_mine.corpus.merge_command import merge_datasets
 from trace_mine.corpus.verify_command import EPILOG as VERIFY_EPILOG
 from trace_mine.corpus.verify_command import verify
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
 from trace_mine.tracer.config import DEFAULT_FOLLOW
+from trace_mine.tracer.visible import one_line
 
 if TYPE_CHECKING:
     from trace_mine.corpus.mined.options import MineOptions
+    from trace_mine.corpus.mined.shard import Shard
 
 EPILOG = """\
 Example: trace-mine ./boltons toolz-1.2.0.tar.gz module:heapq --out traces --jobs 4 --sources doctest,test
@@ -73,7 +77,8 @@ def mine(
         int | None,
         typer.Option(
             min=1,
-            help="Tests that differ in their parameters alone, of which sessions are made: the most unlike ones.",
+            help="Tests that differ in parameters, literals or their class alone, of which sessions are made: the most "
+            "unlike ones.",
             show_default="4",
         ),
     ] = None,
@@ -156,6 +161,14 @@ def mine(
         bool,
         typer.Option("--keep-duplicates", help="Keep sessions that nearly repeat another one of their split."),
     ] = False,
+    split_by: Annotated[
+        str,
+        typer.Option(
+            metavar="repository|function",
+            help="Which rows stand in one split: those of a repository, by its name, or those that open a function, so "
+            "that one repository has a held-out part.",
+        ),
+    ] = "repository",
     sandbox_level: Annotated[
         int | None,
         typer.Option(
@@ -168,6 +181,14 @@ def mine(
     allow_unsafe_sandbox: Annotated[
         bool, typer.Option("--allow-unsafe-sandbox", help="Run without a sandbox where there is none. DANGEROUS.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Mine the I-th of N parts of the repositories, into an --out of its own; trace-mine merge joins them.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start afresh in --out, whatever was begun there.")
     ] = False,
@@ -180,6 +201,7 @@ def mine(
     from trace_mine.corpus.decontamination.benchmark_index import SUFFIXES
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.options import MineOptions
+    from trace_mine.corpus.mined.shard import parse_shard
     from trace_mine.tracer.limits import Limits
 
     # `--decontaminate a.jsonl b.jsonl`: an option takes one file, and the others come as paths
@@ -218,9 +240,13 @@ def mine(
             keep=keep,
             sessions=sessions,
             keep_duplicates=keep_duplicates,
+            split_by=split_by,
             sandbox_level=sandbox_level,
             allow_unsafe=allow_unsafe_sandbox,
         )
+        part = None if shard is None else parse_shard(shard)
+        if part is not None and limit is not None:
+            raise ValueError(f"expected --limit without --shard, got {limit}; the limit is one of all snippets")
     except ValueError as error:
         raise CorpusError(str(error), exit_code=ExitCode.WRONG_USAGE) from error
     folders = [*options.packages, *options.find_links]
@@ -228,19 +254,21 @@ def mine(
         folders.append(Path(options.environment))
     _check(paths, folders)
     try:
-        _mine(paths, options, out, jobs, overwrite=overwrite)
+        _mine(paths, options, out, jobs, part, overwrite=overwrite)
     except KeyboardInterrupt:
         # To standard error: standard output may be piped, and its reader is to see the counts or nothing.
         print("trace-mine: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overwrite: bool) -> None:
+def _mine(
+    paths: list[str], options: MineOptions, out: Path, jobs: int, shard: Shard | None, *, overwrite: bool
+) -> None:
     from trace_mine.corpus.decontamination.benchmark_file import no_benchmarks
     from trace_mine.corpus.engines import ENGINES
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.produce import open_ledger, produce
-    from trace_mine.corpus.report import Progress, print_dataset, why_nothing
+    from trace_mine.corpus.report import MAX_REASON, Progress, print_dataset, why_nothing
     from trace_mine.corpus.sandbox_line import tell_sandbox_of
 
     # Before the first unit: who mines at level 2 because 3 is not to be had should know it while that can be mended.
@@ -250,10 +278,16 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
         # replacing the first one's rows.
         if not options.benchmarks:
             progress.tell(no_benchmarks())
-        origin = Mined(paths, options, ledger.sources, progress.tell)
+        origin = Mined(paths, options, ledger.sources, progress.tell, shard)
         config = {**options.as_config(), "inputs": origin.input_names}
+        if shard is not None:
+            config["shard"] = str(shard)
         merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
     if not print_dataset(merged, out):
+        if shard is not None:
+            # a job of an array that has no repository, or none with rows, is no failure of the array
+            print(f"no rows in shard {shard}: {one_line(why_nothing(merged.stats), MAX_REASON)}")
+            return
         # An exit code of 0 would tell a script that there is a dataset to train on.
         explanation = why_nothing(merged.stats)
         if origin.unreadable:  # a single broken archive, mostly: say at once what is wrong with it
@@ -307,6 +341,7 @@ app.command("mine", epilog=EPILOG)(mine)
 app.command("automaton", epilog=FIT_EPILOG)(fit)
 app.command("verify", epilog=VERIFY_EPILOG)(verify)
 app.command("export", epilog=EXPORT_EPILOG)(export)
+app.command("merge", epilog=MERGE_EPILOG)(merge_datasets)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,7 +36,7 @@ recognises a replay can still print something else elsewhere: `trace-mine verify
 ```python
 from datasets import load_dataset
 
-rows = load_dataset("PATH/OF/THIS/FOLDER", split="train")
+rows = load_dataset("PATH/OF/THIS/FOLDER", split="{first}")
 print(rows[0]["text"])
 ```
 
@@ -58,7 +58,7 @@ found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}{record
 {columns}
 
 ## Splits
-By repository, so that no project is in two of them: {splits}. Exact duplicates are dropped everywhere,
+{split_by}: {splits}. Exact duplicates are dropped everywhere,
 near-duplicates (MinHash over token 5-grams, 0.7) where they would straddle two splits{within}.
 
 ## What rows are worth
@@ -120,6 +120,9 @@ adversaries), a sequence of commands belongs to one split by its hash.
 {drops}
 """
 
+_BY_REPOSITORY = "By the repository's name alone, so that no project is in two of them"
+_BY_FUNCTION = """By function, so that no row of train holds the source of a function that rows of validation or test
+are held out for"""
 _WITHIN = """; within a split one of them stays, and so does no session of whose characters 19 in 20 stand in
 lines that its repository's rows before it have"""
 
@@ -183,6 +186,7 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
     return template.format(
         config=json.dumps(stats["config"], indent=2),
         beliefs=json.dumps(stats["beliefs"]),
+        first=next((split for split in SPLITS if stats["splits"].get(split)), "train"),
         found=stats["found"],
         rows=stats["rows"],
         duplicates=stats["duplicates"],
@@ -191,6 +195,7 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         sources=_table("source", stats["by_source"]),
         repositories=_table("repository", stats["by_repository"]),
         columns=markdown(),
+        split_by=_BY_FUNCTION if stats["config"].get("split_by") == "function" else _BY_REPOSITORY,
         splits=", ".join(f"{split} {stats['splits'].get(split, 0)}" for split in present),
         drops=_drops(stats["drops"]) or "None was.",
         worth=_worth(stats["worth"]),

@@ -1,6 +1,7 @@
 """The ledger: a folder of finished and waiting work units, so that a run killed at any moment goes on where it stopped.
 
     DATASET/.ledger/config.json     the dataset's configuration; a run with another configuration is refused
+                    plan.json       all units in order, once they are planned, and notes of the inputs
                     units/KEY.json  a work unit's payload, while the unit waits
                     results/KEY.jsonl.gz, done/KEY.json  a finished unit's items, and the marker that they are complete
                     attempts/KEY    a line for each start of a unit, and one for each death of a worker over it
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.plan import DatasetPlan
 from trace_mine.corpus.row_check import check_row
 from trace_mine.corpus.rows import MAX_EVIDENCE, MAX_ROW_BYTES, Row, printable, text_key
 from trace_mine.corpus.work import Dropped, Item, Marker, Payload, WorkUnit
@@ -92,7 +94,55 @@ class Ledger:
                     "give another --out, the same options as before, or --overwrite to start afresh",
                     exit_code=2,
                 )
-        write_atomically(file, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+        # in the order in which it was given, which is that of `stats.json`: a merge of several datasets reads it here
+        write_atomically(file, (json.dumps(config, indent=2) + "\n").encode())
+
+    def config(self) -> dict[str, object]:
+        """Return the dataset's configuration. Raises CorpusError: none stands there."""
+        file = self.root / "config.json"
+        if not file.exists():
+            raise CorpusError(f"expected a dataset that trace-mine wrote, got {self.out}, which was not begun")
+        return _configuration(file)
+
+    def write_plan(self, plan: DatasetPlan) -> None:
+        """Store the plan, in the place of the one of an earlier run."""
+        write_atomically(self.root / "plan.json", json.dumps(plan.to_json()).encode("ascii"))
+
+    def plan(self) -> DatasetPlan:
+        """Return the plan.
+
+        Raises:
+            CorpusError: planning did not come to its end, or the file was damaged on disk.
+        """
+        file = self.root / "plan.json"
+        try:
+            return DatasetPlan.from_json(json.loads(file.read_bytes()))
+        except FileNotFoundError:
+            raise CorpusError(
+                f"expected a finished dataset, got {self.out}, whose units are not planned; start its command again"
+            ) from None
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{file}: damaged ({error}); start the dataset's command again") from error
+
+    def adopt(self, other: Ledger, key: str) -> None:
+        """Take the result of a finished unit over from another ledger, which keeps it: by a link where the file system
+        has some, else by a copy.
+
+        Raises:
+            CorpusError: the unit is not finished there.
+        """
+        if self.is_done(key):
+            return
+        if not other.is_done(key):
+            raise CorpusError(f"{other.out} is not finished: unit {key[:12]} is missing; start its command again")
+        # the marker last: it vouches for the result
+        for mine, theirs in ((self._result(key), other._result(key)), (self._marker(key), other._marker(key))):
+            mine.unlink(missing_ok=True)
+            try:
+                os.link(theirs, mine)
+            except OSError:
+                with replacing(mine) as file, open(theirs, "rb") as source:
+                    shutil.copyfileobj(source, file)
 
     def clear(self) -> None:
         """Delete all units, results and the configuration (``--overwrite``). The dataset beside the ledger stays until

@@ -13,25 +13,22 @@ import json
 import os
 import re
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from trace_mine.corpus.card import dataset_card
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.rows import Row, text_key
 from trace_mine.corpus.schema import parquet_schema
 from trace_mine.corpus.shards import ShardWriter
-from trace_mine.corpus.splits import SPLITS, NearIndex, assign_splits
+from trace_mine.corpus.split_reader import SplitReader
+from trace_mine.corpus.splits import SPLITS, ByRepository, NearIndex, SplitRule
 from trace_mine.corpus.stats import Notes, Stats
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.thinning import CopyKind, Thinning
-from trace_mine.corpus.work import Dropped, Item, Marker
+from trace_mine.corpus.work import Marker
 from trace_mine.tracer.atomic import write_atomically
-from trace_mine.tracer.inside.protocol.forms import shown
-from trace_mine.tracer.inside.reasons import Reason
 
 DATA, RECORDS = "data", "records"
 """The folders of a dataset: rows, and records of snippets without a session that replays."""
@@ -52,7 +49,7 @@ def merge(
     *,
     notes: Notes,
     config: Mapping[str, object],
-    splits: Mapping[str, str] | None = None,
+    rule: SplitRule | None = None,
     keeps_copies: bool = False,
     on_row: Callable[[Counts], None] = lambda counts: None,
 ) -> Merged:
@@ -63,24 +60,23 @@ def merge(
         keys: the units, all finished, in the order of the dataset.
         notes: further entries of ``stats.json``.
         config: the dataset's configuration, JSON, for ``stats.json`` and the card.
-        splits: the origin's own assignment of repositories to splits (see ``Origin.splits``); None: by name.
-        keeps_copies: near-duplicates within a split stay (``thinning``), as they do with ``splits``.
+        rule: says which split a row stands in; None: by the name of its repository.
+        keeps_copies: near-duplicates within a split stay (``thinning``), as they do where splits are declared.
         on_row: called with the counts after each row.
 
     What can't be read, and what is no row, is a drop of the snippet that it stands for, whatever is on disk.
     """
+    rule = ByRepository() if rule is None else rule
     # Below the ledger, so on the same file system as `data/`: `_publish` renames files from here.
     building = ledger.root / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    # Markers alone tell the splits and their sizes: the rows need not be read for that.
     markers = [ledger.marker_or_damage(key) for key in keys]
-    assigned = assign_splits(_rows_by_repository(markers)) if splits is None else splits
-    order = _largest_first(markers, assigned)
-    reader = _Reader(ledger, keys, markers, assigned)
+    reader = SplitReader(ledger, keys, markers, rule)
+    order = _largest_first(reader.sizes())
     counts = Counts()
-    straddling = _Straddling(reader, order, is_active=splits is None)
-    thinning = Thinning(is_mined=splits is None, keeps_copies=keeps_copies)
+    straddling = _Straddling(reader, order, is_active=rule.compares)
+    thinning = Thinning(is_mined=rule.compares, keeps_copies=keeps_copies)
     shards, first_text = _write_rows(reader, order, straddling, thinning, building, counts, on_row)
     records = _write_records(reader, markers, building, counts)
     _write_drops(reader, building / "errors.jsonl", counts)
@@ -90,7 +86,7 @@ def merge(
 
 
 def _write_rows(
-    reader: _Reader,
+    reader: SplitReader,
     order: Sequence[str],
     straddling: _Straddling,
     thinning: Thinning,
@@ -129,7 +125,7 @@ def _write_rows(
     return shards, first_text
 
 
-def _write_records(reader: _Reader, markers: Sequence[Marker], building: Path, counts: Counts) -> list[Path]:
+def _write_records(reader: SplitReader, markers: Sequence[Marker], building: Path, counts: Counts) -> list[Path]:
     """Write the records of each split that has some; return their shards. A record has no text that could be another
     one's duplicate.
     """
@@ -149,75 +145,13 @@ def _write_records(reader: _Reader, markers: Sequence[Marker], building: Path, c
     return shards
 
 
-def _write_drops(reader: _Reader, path: Path, counts: Counts) -> None:
+def _write_drops(reader: SplitReader, path: Path, counts: Counts) -> None:
     with open(path, "wb") as file:
         for drop in reader.drops():
             counts.add_drop(drop)
             file.write(json.dumps(asdict(drop)).encode("ascii") + b"\n")
         file.flush()
         _sync(file)
-
-
-class _Reader:
-    """Reads the units' rows split by split. A row's number is the place of its snippet among those of all units."""
-
-    def __init__(
-        self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Marker], splits: Mapping[str, str]
-    ) -> None:
-        self._ledger, self._keys, self._markers, self._splits = ledger, keys, markers, splits
-        self._with_more_drops: set[str] = set()  # units in which more was refused than their markers know of
-
-    def rows(self, split: str) -> Iterator[tuple[int, bytes, Row]]:
-        """Yield (number, text key, row) of the rows whose repository is in this split."""
-        for key, marker, start in self._units():
-            # Units without rows of this split aren't decompressed: a mined unit has one repository, so it is read once.
-            if any(self._splits.get(name) == split for name in marker.repositories):
-                for number, item in enumerate(self._items(key, marker), start):
-                    if isinstance(item, Dropped) or item.is_record:
-                        continue
-                    if self._splits[item.columns["repository"]] == split:
-                        # not the marker's text key: it may say that two rows are one
-                        yield number, bytes.fromhex(text_key(item.columns["text"])), item
-
-    def records(self, split: str) -> Iterator[Row]:
-        """Yield the records whose repository is in this split."""
-        for key, marker, _ in self._units():
-            if any(self._splits.get(name) == split for name in marker.records):
-                for item in self._items(key, marker):
-                    if isinstance(item, Dropped) or not item.is_record:
-                        continue
-                    if self._splits[item.columns["repository"]] == split:
-                        yield item
-
-    def drops(self) -> Iterator[Dropped]:
-        """Yield every drop, in the units' order."""
-        for key, marker, _ in self._units():
-            # The units without drops are read for their rows alone, if their rows stand in any split.
-            is_read = any(name in self._splits for name in marker.repositories)
-            if marker.drops or key in self._with_more_drops or not is_read:
-                yield from (item for item in self._items(key, marker) if isinstance(item, Dropped))
-
-    def _units(self) -> Iterator[tuple[str, Marker, int]]:
-        start = 0
-        for key, marker in zip(self._keys, self._markers, strict=True):
-            yield key, marker, start
-            start += marker.found
-
-    def _items(self, key: str, marker: Marker) -> Iterator[Item]:
-        """Yield the unit's items; a row of a repository that the unit is not said to have stands in no split."""
-        num_drops = 0
-        for item in self._ledger.items(key):
-            if not isinstance(item, Dropped):
-                repository = item.columns["repository"]
-                if repository in marker.repositories and repository in self._splits:
-                    yield item
-                    continue
-                evidence = f"a row of {shown(repository)}, of which its unit has none"
-                item = Dropped(reason=Reason.BAD_ROW.value, path="", name="", evidence=evidence)
-            num_drops += 1
-            yield item
-        if num_drops > marker.drops:
-            self._with_more_drops.add(key)
 
 
 class _Straddling:
@@ -229,7 +163,7 @@ class _Straddling:
         is_active: False where the origin keeps its splits apart by itself; then no row is doomed.
     """
 
-    def __init__(self, reader: _Reader, order: Sequence[str], *, is_active: bool) -> None:
+    def __init__(self, reader: SplitReader, order: Sequence[str], *, is_active: bool) -> None:
         self._rank = {split: rank for rank, split in enumerate(order)}
         self._rows: list[tuple[int, int]] = []  # of each indexed session: (number, rank of its split)
         self._doomed: set[int] = set()
@@ -253,21 +187,11 @@ class _Straddling:
             self._doomed.update(number for number, its_rank in near if its_rank > rank)
 
 
-def _rows_by_repository(markers: Sequence[Marker]) -> Counter[str]:
-    num_rows: Counter[str] = Counter()
-    for marker in markers:
-        num_rows.update(marker.sessions)
-    return num_rows
-
-
-def _largest_first(markers: Sequence[Marker], splits: Mapping[str, str]) -> list[str]:
+def _largest_first(sizes: Mapping[str, int]) -> list[str]:
     """Return the splits that have rows, the largest first; train alone where no split has rows, since
-    ``datasets.load_dataset`` refuses a folder without a Parquet file.
+    ``datasets.load_dataset`` refuses a folder without a Parquet file. It refuses a split without rows, too, so that
+    splits that have none have no file.
     """
-    sizes: Counter[str] = Counter()
-    for repository, num_rows in _rows_by_repository(markers).items():
-        if repository in splits:  # else its rows are refused (``_Reader``)
-            sizes[splits[repository]] += num_rows
     # Of two splits of one size the first in SPLITS counts as larger: the order must not hang on a dictionary's.
     return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
 

@@ -7,9 +7,10 @@ origin, and the two origins never import each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from trace_mine.corpus.splits import SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
 
@@ -35,11 +36,11 @@ class Origin(Protocol):
         """
 
     @property
-    def splits(self) -> Mapping[str, str] | None:
-        """The split of each ``repository``, for an origin whose splits are disjoint by construction; None for the
-        split that the repository's name decides.
+    def split_rule(self) -> SplitRule:
+        """The rule by which rows stand in splits.
 
-        With splits of its own, near-duplicates stay: sessions of one synthetic task resemble each other.
+        Where it says that splits are disjoint by construction, near-duplicates stay: sessions of one synthetic task
+        resemble each other.
         """
 
     @property
@@ -53,3 +54,6 @@ class Origin(Protocol):
         """Return further entries of ``stats.json``, such as the files that could not be read. They are known once
         ``units()`` is exhausted.
         """
+
+    def plan_notes(self) -> tuple[Sequence[tuple[int, Notes]], Notes]:
+        """Return the parts that ``notes`` are joined from: of each input by its place, and of the whole command."""

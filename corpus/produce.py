@@ -17,6 +17,7 @@ from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.ledger import FOLDER, Ledger
 from trace_mine.corpus.merge import Merged, merge
 from trace_mine.corpus.origin import Origin
+from trace_mine.corpus.plan import DatasetPlan, PlannedUnit
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.units import run_units
 from trace_mine.corpus.work import Marker
@@ -90,12 +91,16 @@ def produce(
     # Before any unit: a dataset of two configurations could not be told apart from one of a single one.
     ledger.check_config(config)
     ledger.forget_interrupted()
-    keys, num_snippets = [], 0
+    planned, num_snippets = [], 0
     for unit in origin.units():
         ledger.add(unit)
-        keys.append(unit.key)
+        planned.append(PlannedUnit(place=unit.place, key=unit.key))
         num_snippets += unit.num_snippets
-        watcher.planned(len(keys), num_snippets)
+        watcher.planned(len(planned), num_snippets)
+    by_place, overall = origin.plan_notes()
+    plan = DatasetPlan(units=planned, by_place=by_place, overall=overall)
+    ledger.write_plan(plan)
+    keys = plan.keys
     # Two inputs may hold the same files, and so give the same unit twice: it is run once and merged in both places; the
     # second time its rows are counted as duplicates.
     run_units(ledger, list(dict.fromkeys(keys)), origin.traces, engine, on_done=watcher.finished)
@@ -104,7 +109,7 @@ def produce(
         keys,
         notes=origin.notes(),
         config=config,
-        splits=origin.splits,
+        rule=origin.split_rule,
         keeps_copies=origin.keeps_copies,
         on_row=watcher.merged,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from trace_mine.corpus.merge import Merged
 from trace_mine.corpus.rows import text_key
+from trace_mine.corpus.splits import SPLITS
 from trace_mine.corpus.stats import GroupStats, Stats, cleaning_sentence, frames_sentence, verification_sentence
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.work import Marker
@@ -170,6 +171,7 @@ def print_summary(stats: Stats) -> None:
     if stats["rows"] and "task" not in stats["config"]:  # of a synthetic task nothing was run
         console.print(verification_sentence(stats))
         console.print(frames_sentence(stats))
+        console.print(splits_line(stats))
         console.print(cleaning_sentence(stats))
     # The commonest few: all of them are explained in the card and in docs/reasons.md.
     for reason, _ in sorted(stats["drops"].items(), key=lambda item: -item[1])[:MAX_EXPLAINED_REASONS]:
@@ -185,6 +187,22 @@ def print_summary(stats: Stats) -> None:
     for repository, names in stats.get("missing_packages", {}).items():
         missing = ", ".join(map(one_line, names[:12]))
         console.print(f"{one_line(repository)} imports packages that are not installed here: {missing}")
+
+
+def splits_line(stats: Stats) -> str:
+    """The rows of each split, as a sentence; where one has them all, why that is so, and what else can be had.
+
+    >>> splits_line({"rows": 3, "splits": {"test": 3}, "by_repository": {"pluggy": {}}, "config": {}})
+    'splits: train 0, validation 0, test 3: by its name pluggy is in test; --split-by function parts a repository.'
+    """
+    counts = [f"{split} {stats['splits'].get(split, 0)}" for split in SPLITS]
+    line = f"splits: {', '.join(counts)}"
+    names = [*stats["by_repository"]]
+    if len(stats["splits"]) > 1 or stats["config"].get("split_by") == "function":
+        return f"{line}."
+    (split,) = stats["splits"]
+    who = f"its name {one_line(names[0])} is" if len(names) == 1 else f"their names all {len(names)} repositories are"
+    return f"{line}: by {who} in {split}; --split-by function parts a repository."
 
 
 def roles_lines(stats: Stats) -> list[str]:
@@ -222,6 +240,11 @@ def why_nothing(stats: Stats) -> str:
             f": {drop_sentence(reason).rstrip('.')}" if reason else ""
         )
     files = stats.get("files")
+    ignored = stats.get("ignored_inputs", [])
+    if ignored and (files is None or files["read"] == 0):
+        named = "; ".join(f"{one_line(each['name'])}: {one_line(each['reason'])}" for each in ignored[:MAX_NAMED_FILES])
+        more = f"; and {len(ignored) - MAX_NAMED_FILES} more" if len(ignored) > MAX_NAMED_FILES else ""
+        return f"no snippet was found, as no repository could be read: {named}{more}"
     if files is None:
         return "no snippet was found"
     if files["read"] == 0:

@@ -1,6 +1,10 @@
-"""Splits by repository, and the index of near-duplicates that keeps copies of a session from straddling two splits.
+"""Splits by repository or by function, and the index of near-duplicates that keeps copies of a session from straddling
+two splits.
 
-A repository's split is a function of its name alone, so that it is the same in every dataset. ``merge`` drops exact
+A repository's split is a function of its name alone, whatever else is in the dataset, so that datasets that were mined
+one repository a job agree. A repository whose rows are to stand in several splits is split by function: a row stands
+in the most held-out split of the functions that it opens, so that no row of train holds the source of a function that
+only other splits may show. ``merge`` drops exact
 duplicates everywhere, and near-duplicates (Jaccard similarity of token 5-grams, estimated by MinHash) where the two
 stand in different splits: then the copy in the smaller split is dropped. ``thinning`` says which of those within one
 split stay.
@@ -11,12 +15,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from rensa import RMinHash
 
+    from trace_mine.corpus.schema import RowColumns
+
 SPLITS = ("train", "validation", "test")
+SplitBy = Literal["repository", "function"]
+"""What is in one split as a whole."""
 
 # Shares of all names. Changing one, or the hash in `split_of`, moves repositories between splits: a model trained on an
 # old dataset would be tested on what it was trained on (tests/corpus/test_splits.py holds the splits of known names).
@@ -37,31 +46,89 @@ ROWS_OF_A_BAND = 4
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
-def split_of(repository: str) -> str:
-    """Return the split of a repository: the SHA-256 of its name, read as a number in [0, 1), falls into a split's
-    share.
+def split_of(name: str) -> str:
+    """Return the split of a name, a repository's: its SHA-256, read as a number in [0, 1), falls into a split's share.
+
+    >>> split_of("more-itertools"), split_of("requests"), split_of("pluggy")
+    ('train', 'validation', 'test')
     """
     # sha256 and not hash(): Python's is salted anew in each process.
-    share = int.from_bytes(hashlib.sha256(repository.encode()).digest()[:8], "big") / 2**64
+    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     if share < P_TRAIN:
         return "train"
     return "validation" if share < P_TRAIN + P_VALIDATION else "test"
 
 
-def assign_splits(num_rows: Mapping[str, int]) -> dict[str, str]:
-    """Return the split of each repository, with at least one repository with rows in train.
+class SplitRule(Protocol):
+    """Decides which split a row stands in."""
 
-    Where no repository with rows falls into train, the largest one is moved there (of equals, the first by name): a
-    dataset of one repository would otherwise have nothing to train on in one case of ten.
+    @property
+    def compares(self) -> bool:
+        """Rows of different splits may resemble each other, so that near-duplicates are looked for."""
 
-    Args:
-        num_rows: repository to its number of rows.
+    def of_repository(self, name: str) -> str | None:
+        """Return the split of all rows of a repository; None where its rows may stand in several.
+
+        Raises:
+            KeyError: there is no such repository here.
+        """
+
+    def of_row(self, columns: RowColumns) -> str:
+        """Return the split of a row, of a repository that ``of_repository`` knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByRepository:
+    """The rule of mined datasets: by the repository's name."""
+
+    compares = True
+
+    def of_repository(self, name: str) -> str | None:
+        """Return the split of the name."""
+        return split_of(name)
+
+    def of_row(self, columns: RowColumns) -> str:
+        """Return the split of the row's repository."""
+        return split_of(columns["repository"])
+
+
+@dataclass(frozen=True, slots=True)
+class ByFunction:
+    """The rule for a held-out part of each repository: by the functions that a row opens, by repository, file and name.
+
+    A row of several functions stands in the last of their splits in the order of `SPLITS`; one that opens none is its
+    own function.
     """
-    splits = {name: split_of(name) for name in num_rows}
-    filled = [name for name, count in num_rows.items() if count]
-    if filled and not any(splits[name] == "train" for name in filled):
-        splits[min(filled, key=lambda name: (-num_rows[name], name))] = "train"
-    return splits
+
+    compares = True
+
+    def of_repository(self, name: str) -> str | None:
+        """Return None: any repository has rows in all splits."""
+        return None
+
+    def of_row(self, columns: RowColumns) -> str:
+        """Return the most held-out split of what the row opens."""
+        functions = [(function["path"], function["name"]) for function in columns["source"]]
+        functions = functions or [(columns["path"], columns["name"])]
+        # a line end stands in no name of a function, and hardly in a path: two keys are one only for hostile names
+        splits = [split_of("\n".join((columns["repository"], path, name))) for path, name in functions]
+        return max(splits, key=SPLITS.index)
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSplits:
+    """The rule of an origin whose splits are disjoint by construction: each repository has a split that is given."""
+
+    splits: Mapping[str, str]
+    compares = False
+
+    def of_repository(self, name: str) -> str | None:
+        """Return the given split. Raises KeyError."""
+        return self.splits[name]
+
+    def of_row(self, columns: RowColumns) -> str:
+        """Return the given split of the row's repository."""
+        return self.splits[columns["repository"]]
 
 
 def grams(text: str) -> list[str]:

@@ -79,8 +79,8 @@ class EnvironmentNote(TypedDict):
 
 
 class ItemNote(TypedDict, total=False):
-    """What became of the tests that pytest collected in a repository: their number, the siblings that differ in their
-    parameters alone and were left out, by what they need those without commands, files with errors, and the number of
+    """What became of the tests that pytest collected in a repository: their number, the siblings that are alike and
+    were left out, by what they need those without commands, files with errors, and the number of
     those that were traced and dropped because pytest's own run of them came to no end (``unjudged``). ``failure``: why
     pytest collected none, where that is so.
     """

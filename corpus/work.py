@@ -96,7 +96,7 @@ class WorkUnit:
     """A deterministic slice of an origin's work.
 
     ``key`` is a content hash, and the unit's name on disk. It must not depend on this machine (folders, clock), so that
-    a dataset can be finished on another one; ``payload`` may.
+    a dataset can be finished on another one; ``payload`` may. ``place`` is that of its input among all inputs.
 
     Raises:
         ValueError: the key is no file name, or the payload lists no snippets.
@@ -104,6 +104,7 @@ class WorkUnit:
 
     key: str
     payload: Payload
+    place: int = 0
 
     def __post_init__(self) -> None:
         # The key names files below the ledger: a slash would lead out of their folder.

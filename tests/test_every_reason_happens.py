@@ -74,6 +74,11 @@ class Child(Base):
     def told(self):
         return super().told() + 1
 child = Child()
+class Gone(Base):
+    def told(self):
+        return super().told() + 2
+gone = Gone()
+del Gone
 """,
     "twins.py": "def f():\n    yield 1\n",
     "program.py": AS_FILE,
@@ -129,6 +134,7 @@ TRACING: dict[Reason, Program] = {
     Reason.TEST_SKIPPED: Program(source=("import unittest\n", "raise unittest.SkipTest('not here')\n"), kind="test"),
     Reason.NO_CHOICES: Program(source="x = 1\n", view="branch", only_choices=True),
     Reason.EMPTY: Program(source="pass\n"),
+    Reason.FOCUS_MISSED: Program(source="import counting\nx = counting.tick()\n", focus=(("counting.py", 8),)),
     Reason.SANDBOX_DENIED: Program(
         source="try:\n    open('/etc/x', 'w')\nexcept OSError as error:\n    print(error)\n"
     ),
@@ -189,7 +195,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.CLASS_CELL: Program(
         source="class C:\n    def told(self):\n        return __class__.__name__\nc = C()\nx = c.told()\n"
     ),
-    Reason.SUPER: Program(source="from family import child\nx = child.told()\n"),
+    Reason.SUPER: Program(source="from family import gone\nx = gone.told()\n"),
     Reason.REBINDS_SELF: Program(
         source="class C:\n    def __init__(self):\n        self.x = 1\n        self = None\nc = C()\n"
     ),
@@ -236,7 +242,8 @@ class A:
 """
 FRAME = {
     Reason.ASIDE: Program(
-        source="import counting\nx = counting.up()\ny = counting.tick()\n", focus=(("counting.py", 8),)
+        source="import counting, family\nx = counting.up()\ny = family.Base()\nz = y.told()\n",
+        focus=(("family.py", 2),),
     ),
     Reason.DEEPER: Program(source="def f(n):\n    if n:\n        f(n - 1)\nf(5)\n"),
     Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\ntry:\n    f()\nexcept* KeyError:\n    pass\n"),
@@ -496,6 +503,7 @@ DISCOVERY: dict[Reason, Found] = {
     Reason.ALL_SKIPPED: Found(text='"""\n>>> 1  # doctest: +SKIP\n1\n"""\n', path="a.py"),
     Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
     Reason.BAD_BLOCK: Found(text="```python\nf(...\n```\n", path="README.md"),
+    Reason.BEYOND_LIMIT: Found(text="```python\n# no statement\n```\n" * 401, path="README.md"),
     Reason.NO_STATEMENT_RUNS: Found(text="```python\nimport nowhere\nnowhere.f()\n```\n", path="README.md"),
     Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
     Reason.TEST_RUNNER: Found(text="import unittest\nif __name__ == '__main__':\n    unittest.main()\n", path="a.py"),

@@ -59,7 +59,14 @@ def fit(
     # an error rather than a silent no-op: whoever gives --per expects whole commands
     if kind == "python" and per != "word":
         raise ValueError(f"expected --per with --kind symbols alone, got --per {per} with --kind python")
-    rows = read(dataset)["train"]
+    splits = read(dataset)
+    if "train" not in splits:
+        # held-out rows must not decide what has a token of its own
+        raise ValueError(
+            f"expected rows to train on, got none in {dataset}, whose rows stand in {', '.join(splits)}; "
+            "mine more repositories, or this one with --split-by function"
+        )
+    rows = splits["train"]
     fitted = KINDS[kind](rows, vocab_size=vocab_size, per=per)
     # encoded once before it is saved, so that a tokenizer which can't encode its own dataset is never left behind
     tokens = sum(len(each.ids) for part in parts(rows) for each in encode_rows(fitted, part))
@@ -213,13 +220,14 @@ def parts(rows: Dataset) -> Iterator[list[Row]]:
 
 
 def one_row(path: Path, number: int) -> Row:
-    """Give row ``number`` of a dataset's training split, or the session in a file as a row (``text`` and ``segments``).
+    """Give row ``number`` of a dataset's first split (train, where it has rows), or the session in a file as a row
+    (``text`` and ``segments``).
 
     Raises:
         ValueError: the path is neither a dataset nor a file, or the dataset has no such row.
     """
     if path.is_dir():
-        rows = read(path)["train"]
+        rows = next(iter(read(path).values()))
         if not 0 <= number < len(rows):
             raise ValueError(f"expected a row from 0 to {len(rows) - 1}, got {number}")
         row: Row = rows[number]

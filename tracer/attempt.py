@@ -15,6 +15,7 @@ from trace_mine.tracer.checks import NOTHING, result_difference
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.denials import Denial, denial_in
 from trace_mine.tracer.event_log import EventLog, event_log
+from trace_mine.tracer.focus_check import missed_focus
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import CommandBegun, DriveSummary, Error, MustRestart
@@ -24,7 +25,18 @@ from trace_mine.tracer.own_frames import account_of
 from trace_mine.tracer.path_check import PathMismatch, check_paths
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
 from trace_mine.tracer.replays.jails import ReplayJails
-from trace_mine.tracer.rounds import Again, Blame, Differs, Failed, Native, Plan, all_of, check_ended, with_whole
+from trace_mine.tracer.rounds import (
+    Again,
+    Blame,
+    Differs,
+    Failed,
+    MissesFocus,
+    Native,
+    Plan,
+    all_of,
+    check_ended,
+    with_whole,
+)
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.script_folder import FolderCopy
@@ -77,6 +89,7 @@ class Attempt:
             Again: the session has to be written again, by another plan.
             Differs: a check failed.
             Failed: there is no session.
+            MissesFocus: it doesn't open the function that the snippet is for, and no other plan will.
         """
         program = program_of(self.config, self.snippet, self.recorder)
         run = self._drive(program)
@@ -84,6 +97,9 @@ class Attempt:
         # Said by the process that runs the program: believed where it is asked for alone, as nothing is compared then.
         if bool(driven.ended) != self.ends:
             raise Failed(self.native.limit or Reason.INTEGRITY_FORGED, "the run came to another end than it was to")
+        missed = self._missed_focus(program, driven)
+        if missed and self.plan.opens_all:
+            raise MissesFocus(Reason.FOCUS_MISSED, missed)
         program = replace(program, code=self._set_up(driven))
         failed, at = ({}, Blame()) if self.ends else self._differences(driven)
         verification = Verification()
@@ -125,6 +141,7 @@ class Attempt:
             trace,
             verification=verification,
             differs_at=at.command if failed else None,
+            missed_focus=missed,
             events=self._events(replayed.differing),
         )
         if not driven.outcomes:
@@ -133,6 +150,13 @@ class Attempt:
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+
+    def _missed_focus(self, program: Program, driven: DriveSummary) -> str:
+        """Why the session doesn't open the function that the snippet is for; empty where it does."""
+        if self.lenient or self.ends:
+            return ""
+        root = root_of(self.config, self.recorder)
+        return missed_focus(program.focus, self.native.result.entered, driven, root)
 
     def _set_up(self, driven: DriveSummary) -> str:
         """The source that runs before the first command: the snippet's, and the names that opened bodies need.
@@ -202,6 +226,7 @@ class Attempt:
                 open_statements=plan.open_statements,
                 open_comprehensions=config.comprehensions,
                 skip_loops=config.view.skips,
+                repeats=config.view.repeats,
                 as_file=plan.as_file,
                 from_file=bool(self.snippet.file) and reads_source(self.snippet.pieces[0].source),
                 view=view_of(config, self.snippet, has_draws=bool(self.native.result.outcomes)),

@@ -67,6 +67,10 @@ class Differs(Failed):
         self.blame = blame
 
 
+class MissesFocus(Failed):
+    """A session in which nothing was kept whole yet, and which doesn't open what it is for: no later one will."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Native:
     """A program's native run: its summary, its recorded frames, and what differed by itself in a second run.
@@ -105,6 +109,11 @@ class Plan:
     hide: frozenset[str] = frozenset()
     reasons: tuple[str, ...] = ()
     as_file: bool = False
+
+    @property
+    def opens_all(self) -> bool:
+        """True of a plan that leaves nothing out for what a session before it gave."""
+        return self.follow > 0 and self.open_statements and not (self.whole or self.as_file)
 
     def __post_init__(self) -> None:
         if self.follow < -1:

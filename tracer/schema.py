@@ -399,6 +399,8 @@ class Trace:
         verification: what was found to hold from outside. States that are not verified, the path (``path``, ``line``
             and ``depth`` of steps), the counts and the events are the account of the process that ran the snippet.
         events: the native run, event by event; None where it was not recorded. It is ground truth, as the states are.
+        missed_focus: why the session doesn't open the last function of ``Snippet.focus``; empty where it does, and in
+            every row of a dataset.
 
     ``print(trace)`` shows the session with control characters as escapes; a notebook shows it in colours.
 
@@ -436,6 +438,7 @@ class Trace:
     opened_frames: int = 0
     unopened_frames: Mapping[str, int] = field(default_factory=dict)
     events: EventLog | None = None
+    missed_focus: str = ""
 
     @property
     def states(self) -> tuple[Mapping[str, str], ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.rounds import Again, Differs, Failed, Native, Plan, told_apart
+from trace_mine.tracer.rounds import Again, Differs, Failed, MissesFocus, Native, Plan, told_apart
 from trace_mine.tracer.schema import Trace
 
 ROUNDS_IN_FULL = 4
@@ -76,6 +76,7 @@ class PlanSearch:
 
         Raises:
             Failed: no plan gives a session that passes.
+            MissesFocus: the first session doesn't open the function that the snippet is for.
         """
         # constructs that are tried for a failed check have a limit of their own
         while self._rounds < MAX_ROUNDS:
@@ -86,6 +87,8 @@ class PlanSearch:
                 self._written_again(again)
             except Differs as differs:
                 self._keep_more(differs)
+            except MissesFocus:
+                raise
             except Failed as failed:
                 self._close(failed)
             else:

@@ -26,7 +26,7 @@ from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.native_runs import run_again, run_within_limits, without_end
 from trace_mine.tracer.replays.jails import ReplayJails
-from trace_mine.tracer.rounds import Again, Failed, Native, Plan
+from trace_mine.tracer.rounds import Again, Failed, MissesFocus, Native, Plan
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Drop, Outcome, Snippet, Trace
@@ -260,7 +260,9 @@ class Tracer:
             most_seconds=ROUNDS_IN_FULL * config.limits.cpu_seconds,
         )
         try:
-            return search.trace()
+            return _in_focus(search.trace())
+        except MissesFocus:
+            raise
         except Failed as failed:
             # a script's file is true whatever a session command by command could not be
             if snippet.file and not config.view.hides and unended is None:
@@ -277,3 +279,15 @@ class Tracer:
                 except Again as restart:  # the driver's own: a construct that it can't open after all
                     plan = restart.plan
             raise
+
+
+def _in_focus(trace: Trace) -> Trace:
+    """The trace, where it opens the function that its snippet is for.
+
+    Raises:
+        MissesFocus: it doesn't.
+    """
+    if trace.missed_focus:
+        kept = ", ".join(trace.kept_whole)
+        raise MissesFocus(Reason.FOCUS_MISSED, trace.missed_focus + (f"; kept whole: {kept}" if kept else ""))
+    return trace

@@ -10,9 +10,9 @@
              as likely as it is frequent. ``inverse:grid`` draws them from declared values instead.
 
 Modifiers: ``every:K`` (commands between two reveals, 0 for none but the program's own output), ``full`` or ``partial``
-(all variables or one, drawn independently of the state), ``print`` or ``echo``, ``repeats`` (with ``partial``, also
-reveals that tell nothing: of a variable that the text gave since it was bound, and that can't have changed). Parts are
-joined by ``+``.
+(all variables or one, drawn independently of the state), ``print`` or ``echo``, ``repeats`` (with ``written`` or
+``partial``, also reveals that tell nothing: of a value that the text gave, under this name or another one of it, and
+that can't have changed). Parts are joined by ``+``.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class View:
     @property
     def is_default(self) -> bool:
         """True if this is the view of a plain run."""
-        return self.policies == ("written",) and self.every is None and self.style == "echo"
+        return self.policies == ("written",) and self.every is None and self.style == "echo" and not self.repeats
 
     def as_json(self) -> dict[str, object]:
         """The view as a JSON object: the column ``view`` of a row."""

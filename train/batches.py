@@ -175,6 +175,12 @@ class DatasetBatches:
     def __init__(self, settings: Settings) -> None:
         datasets = [splits_of(Path(name.strip())) for name in settings.dataset.split(",")]
         splits = datasets[0] if len(datasets) == 1 else joined_splits(datasets)
+        if not splits.get("train"):
+            others = ", ".join(name for name in splits if splits[name]) or "no split"
+            raise ValueError(
+                f"expected rows to train on, got none in {settings.dataset}, whose rows stand in {others}; mine more "
+                "repositories, or this one with --split-by function"
+            )
         if settings.requires == "branch" and not any(row["beliefs"] for row in splits["train"]):
             raise ValueError(
                 f"expected rows with beliefs, got none in {settings.dataset}; mine with --view branch --only-choices"

@@ -54,7 +54,8 @@ def joined_splits(datasets: Sequence[Mapping[str, list[Row]]]) -> dict[str, list
     # By text, not by trace_id: a model that has seen the text has seen the row, whatever the dataset calls it.
     texts = {row["text"] for row in held_out}
     return {
-        "train": [row for splits in datasets for row in splits["train"] if row["text"] not in texts],
+        # a dataset whose repositories are all held out by their names has no such split
+        "train": [row for splits in datasets for row in splits.get("train", ()) if row["text"] not in texts],
         "held_out": shuffled(held_out),
     }
 

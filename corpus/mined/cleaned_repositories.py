@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ MAX_KEPT = 20
 
 
 class RepositoryCleaner:
-    """Cleans one repository after the other, and counts.
+    """Cleans one repository after the other.
 
     Args:
         staging: a folder of ours, for copies.
@@ -39,13 +39,9 @@ class RepositoryCleaner:
     def __init__(self, staging: Path, tell: Callable[[str], None]) -> None:
         self._staging = staging
         self._tell = tell
-        self._num_files = 0
-        self._replaced: dict[str, Counter[str]] = {}
-        self._examples: list[dict[str, str | int]] = []
-        self._kept: list[str] = []
 
     def clean(self, reader: RepositoryReader, repository: Repository) -> tuple[Repository, CleaningSummary | None]:
-        """Return the repository to mine: itself, or a clean copy, and what was replaced, for ``count``.
+        """Return the repository to mine: itself, or a clean copy, and what was replaced, for ``cleaning_note``.
 
         Where it can't be read or copied it is mined as it is: a row that shows something is dropped then.
 
@@ -85,28 +81,41 @@ class RepositoryCleaner:
         )
         return cleaned, answer.summary
 
-    def count(self, name: str, summary: CleaningSummary) -> None:
-        """Count what was replaced in a repository of this name."""
-        self._num_files += summary.num_files
-        self._replaced.setdefault(name, Counter()).update(summary.replaced)
-        for path, line, kind in summary.examples:
-            if len(self._examples) < MAX_EXAMPLES:
-                self._examples.append({"repository": name, "path": printable(path), "line": line, "kind": kind})
-        self._kept += [f"{name}: {printable(path)}" for path in summary.kept[: MAX_KEPT - len(self._kept)]]
 
-    def note(self) -> CleaningNote:
-        """What ``stats.json`` says of it."""
-        total: Counter[str] = Counter()
-        for counts in self._replaced.values():
-            total.update(counts)
-        return {
-            "files": self._num_files,
-            "replaced": {str(kind): total[kind] for kind in Kind if total[kind]},
-            "repositories": {
-                name: {str(kind): counts[kind] for kind in Kind if counts[kind]}
-                for name, counts in sorted(self._replaced.items())
-                if counts
-            },
-            "examples": self._examples,
-            "not_replaced": self._kept,
-        }
+def cleaning_note(name: str = "", summary: CleaningSummary | None = None) -> CleaningNote:
+    """What ``stats.json`` says of a repository that was cleaned; of none, without arguments."""
+    if summary is None:
+        return {"files": 0, "replaced": {}, "repositories": {}, "examples": [], "not_replaced": []}
+    replaced = _by_kind(Counter(summary.replaced))
+    return {
+        "files": summary.num_files,
+        "replaced": replaced,
+        "repositories": {name: replaced} if replaced else {},
+        "examples": [
+            {"repository": name, "path": printable(path), "line": line, "kind": kind}
+            for path, line, kind in summary.examples[:MAX_EXAMPLES]
+        ],
+        "not_replaced": [f"{name}: {printable(path)}" for path in summary.kept[:MAX_KEPT]],
+    }
+
+
+def joined_cleaning(parts: Sequence[CleaningNote]) -> CleaningNote:
+    """The notes of several repositories as one. Two versions of a project have one name, and are added up."""
+    repositories: dict[str, Counter[str]] = {}
+    for part in parts:
+        for name, counts in part["repositories"].items():
+            repositories.setdefault(name, Counter()).update(counts)
+    total: Counter[str] = Counter()
+    for each in repositories.values():
+        total.update(each)
+    return {
+        "files": sum(part["files"] for part in parts),
+        "replaced": _by_kind(total),
+        "repositories": {name: _by_kind(counts) for name, counts in sorted(repositories.items())},
+        "examples": [example for part in parts for example in part["examples"]][:MAX_EXAMPLES],
+        "not_replaced": [line for part in parts for line in part["not_replaced"]][:MAX_KEPT],
+    }
+
+
+def _by_kind(counts: Counter[str]) -> dict[str, int]:
+    return {str(kind): counts[kind] for kind in Kind if counts[kind]}

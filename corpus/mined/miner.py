@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,11 +12,12 @@ from pathlib import Path
 from trace_mine.corpus.cleaning.scrub import scrub
 from trace_mine.corpus.decontamination.benchmark_file import benchmark_file
 from trace_mine.corpus.hashing import code_hash, content_key
-from trace_mine.corpus.mined.cleaned_repositories import RepositoryCleaner
+from trace_mine.corpus.mined.cleaned_repositories import RepositoryCleaner, cleaning_note
 from trace_mine.corpus.mined.environments.for_repository import COMMIT, RepositoryEnvironments, RepositoryPackages
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.import_search import search_of
+from trace_mine.corpus.mined.notes import environment_note, joined_notes
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -27,7 +28,7 @@ from trace_mine.corpus.mined.payload import (
 from trace_mine.corpus.mined.provenance import normalised_name
 from trace_mine.corpus.mined.reader import RepositoryReader, RepositoryReading
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
-from trace_mine.corpus.mined.refused_licences import RefusedLicences
+from trace_mine.corpus.mined.refused_licences import refused_licence
 from trace_mine.corpus.mined.repositories import (
     IgnoredInput,
     NamedInput,
@@ -39,13 +40,15 @@ from trace_mine.corpus.mined.repositories import (
 )
 from trace_mine.corpus.mined.repository_candidates import CandidateSearch
 from trace_mine.corpus.mined.script_runs import manifest_problems, seeded
+from trace_mine.corpus.mined.shard import Shard
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.corpus.mined.staging import stage_checkout
 from trace_mine.corpus.mined.tracer_arguments import tracer_arguments, warm_modules
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
-from trace_mine.corpus.stats import CallNote, EnvironmentNote, ItemNote, Notes
+from trace_mine.corpus.splits import ByFunction, ByRepository, SplitRule
+from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 from trace_mine.tracer.visible import one_line
@@ -68,6 +71,7 @@ class Mined:
         options: the snippets to mine, and how to trace them.
         staging: a folder for unpacked archives and for environments.
         tell: called with a line for people when an environment was made.
+        shard: the part of the inputs to mine; None for all of them.
 
     Attributes:
         unreadable: for people, the name of each repository that could not be read, and why; complete after ``units``.
@@ -84,21 +88,17 @@ class Mined:
         options: MineOptions,
         staging: Path,
         tell: Callable[[str], None] = lambda line: None,
+        shard: Shard | None = None,
     ) -> None:
         self._tell = tell
-        self._environments: dict[str, EnvironmentNote] = {}
-        self._items: dict[str, ItemNote] = {}
-        self._calls: dict[str, CallNote] = {}
+        self._notes: dict[int, Notes] = {}  # by the place of the input
         self._num_left = options.limit
         self._options = options
         self._staging = staging.resolve()  # the reader's jail has absolute paths, and --out may be a relative one
         self._candidate_search = CandidateSearch(options, self._staging, tell)
-        self._files = AllFileCounts()
-        self._missing: dict[str, Counter[str]] = {}
-        self._licences = RefusedLicences(tell)
         self._cleaner = None if options.keep_personal else RepositoryCleaner(self._staging, tell)
         self._benchmarks = benchmark_file(options.benchmarks, options.benchmarks_digest, self._staging)
-        self._targets: list[NamedInput] = []
+        self._targets: list[tuple[int, NamedInput]] = []
         self._ignored: list[IgnoredInput] = []
         self.unreadable: list[str] = []
         self.input_names = [input_name(text) for text in inputs]
@@ -106,11 +106,15 @@ class Mined:
             self.input_names = [scrub(name).text for name in self.input_names]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
         self._search = search_of(options.python or sys.executable)
+        shard = Shard(1, 1) if shard is None else shard
+        place = 0
         for named in find_targets(inputs, self._search):
-            if isinstance(named, NamedInput):
-                self._targets.append(named)
-            else:
+            if isinstance(named, IgnoredInput):
                 self._ignored.append(named)
+                continue
+            if shard.has(place):
+                self._targets.append((place, named))
+            place += 1
 
     @property
     def fingerprint(self) -> str:
@@ -126,8 +130,9 @@ class Mined:
         return trace_unit
 
     @property
-    def splits(self) -> None:
-        """None: rows are split by their repositories' names."""
+    def split_rule(self) -> SplitRule:
+        """By repository, or by function where that is asked for."""
+        return rule_of(self._options.split_by)
 
     @property
     def keeps_copies(self) -> bool:
@@ -161,9 +166,9 @@ class Mined:
         """Read all repositories; of each, a function that gives its units once its environment is made."""
         num_left = self._options.limit
         for targets in batches_of(self._targets):
-            shown = dict.fromkeys(target.shown for target in targets if target.shown is not None)
+            shown = dict.fromkeys(target.shown for _, target in targets if target.shown is not None)
             with self._start_reader([*shown]) as reader:
-                for target in targets:
+                for place, target in targets:
                     repository = open_target(target, reader, self._staging, self._search)
                     replaced = None
                     if self._cleaner is not None and isinstance(repository, Repository):
@@ -171,25 +176,25 @@ class Mined:
                     if isinstance(repository, Drop):
                         reading: RepositoryReading | Drop = repository
                     else:
-                        reading = self._read(reader, repository, target, num_left)
+                        reading = self._read(reader, place, repository, target, num_left)
                     if isinstance(repository, Drop) or isinstance(reading, Drop):
                         assert isinstance(reading, Drop)
-                        unit = self._unreadable_unit(name_of(target), reading)
+                        unit = self._unreadable_unit(place, name_of(target), reading)
                         yield partial(iter, (unit,))
                         continue
-                    if self._cleaner is not None and replaced is not None:
-                        self._cleaner.count(reading.summary.name, replaced)
+                    if replaced is not None:
+                        self._notes_of(place)["cleaning"] = cleaning_note(reading.summary.name, replaced)
                     if num_left is not None:
                         num_left = max(0, num_left - len(reading.candidates))
                     repository = self._with_version_files(repository, reading.summary)
                     has_tests = any(candidate.snippet.kind == "test" for candidate in reading.candidates)
                     packages = environments.ask(reading.summary, is_stdlib=repository.stdlib, has_tests=has_tests)
-                    yield partial(self._units_with, repository, reading, packages)
+                    yield partial(self._units_with, place, repository, reading, packages)
 
     def _units_with(
-        self, repository: Repository, reading: RepositoryReading, packages: Callable[[], RepositoryPackages]
+        self, place: int, repository: Repository, reading: RepositoryReading, packages: Callable[[], RepositoryPackages]
     ) -> Iterator[WorkUnit]:
-        return self._units_of(repository, reading, packages())
+        return self._units_of(place, repository, reading, packages())
 
     def _start_reader(self, shown: Sequence[Path]) -> RepositoryReader:
         levels = self._options.tracer_config().worker_levels
@@ -197,7 +202,7 @@ class Mined:
         return RepositoryReader(shown, self._staging, python=python, **levels, reads_git=self._options.as_of == COMMIT)
 
     def _read(
-        self, reader: RepositoryReader, repository: Repository, target: NamedInput, limit: int | None
+        self, reader: RepositoryReader, place: int, repository: Repository, target: NamedInput, limit: int | None
     ) -> RepositoryReading | Drop:
         """Read a repository, and count its files."""
         reading = reader.read(
@@ -221,15 +226,21 @@ class Mined:
         )
         if isinstance(reading, RepositoryReading):
             summary = reading.summary
-            self._files.add(summary.num_read, summary.unsearched, {str(role): n for role, n in summary.roles.items()})
-            self._licences.add(summary, self._options.licence_rule(target.kind))
+            files = AllFileCounts()
+            files.add(summary.num_read, summary.unsearched, {str(role): n for role, n in summary.roles.items()})
+            refused = refused_licence(summary, self._options.licence_rule(target.kind), self._tell)
+            self._notes_of(place)["left_out_by_licence"] = refused
             for line in manifest_problems(reading.candidates):
                 self._tell(f"{summary.name}: {line}")
             for path, role in summary.not_scripts:
-                self._files.add_not_script(summary.name, path, role)
+                files.add_not_script(summary.name, path, role)
             for example in summary.examples:
-                self._files.add_example(summary.name, example.path, example.reason, example.evidence)
+                files.add_example(summary.name, example.path, example.reason, example.evidence)
+            self._notes_of(place)["files"] = files.as_json()
         return reading
+
+    def _notes_of(self, place: int) -> Notes:
+        return self._notes.setdefault(place, Notes())
 
     def _with_version_files(self, repository: Repository, summary: RepositorySummary) -> Repository:
         """The repository with the files that its build would write, as a copy; itself where it lacks none."""
@@ -248,19 +259,18 @@ class Mined:
 
         The notes are those of the units that were made, so they are complete after ``units`` is exhausted.
         """
-        cleaning: Notes = {} if self._cleaner is None else {"cleaning": self._cleaner.note()}
-        return {
-            **cleaning,
-            "left_out_by_licence": self._licences.repositories,
-            "files": self._files.as_json(),
-            "ignored_inputs": [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored],
-            "tests": dict(sorted(self._items.items())),
-            "calls": dict(sorted(self._calls.items())),
-            "environments": dict(sorted(self._environments.items())),
-            "missing_packages": {name: sorted(counter) for name, counter in sorted(self._missing.items())},
-        }
+        by_place, overall = self.plan_notes()
+        return joined_notes([notes for _, notes in by_place], overall)
 
-    def _unreadable_unit(self, name: str, drop: Drop) -> WorkUnit:
+    def plan_notes(self) -> tuple[Sequence[tuple[int, Notes]], Notes]:
+        """The notes of each input by its place, and those of the command."""
+        ignored = [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored]
+        overall: Notes = {"ignored_inputs": ignored}
+        if self._cleaner is not None:
+            overall["cleaning"] = cleaning_note()  # of nothing: it says that repositories were looked through
+        return sorted(self._notes.items()), overall
+
+    def _unreadable_unit(self, place: int, name: str, drop: Drop) -> WorkUnit:
         """The unit of a repository that can't be read: one snippet, dropped."""
         repository = normalised_name(name)
         self.unreadable.append(f"{repository}: {one_line(drop.evidence)}")
@@ -273,10 +283,10 @@ class Mined:
             "drop": {"reason": drop.reason, "evidence": drop.evidence},
         }
         payload = {"hidden": [str(self._staging.resolve())], "snippets": [entry]}
-        return WorkUnit(key=content_key(self.fingerprint, entry), payload=payload)
+        return WorkUnit(key=content_key(self.fingerprint, entry), payload=payload, place=place)
 
     def _units_of(
-        self, repository: Repository, reading: RepositoryReading, packages: RepositoryPackages
+        self, place: int, repository: Repository, reading: RepositoryReading, packages: RepositoryPackages
     ) -> Iterator[WorkUnit]:
         """Cut the snippets of one repository into units, by ``sys.path``.
 
@@ -286,16 +296,16 @@ class Mined:
         summary = reading.summary
         if self._num_left == 0:
             return
+        notes = self._notes_of(place)
         if packages.missing:
-            # Added up: two versions of one project may both be mined, under one name.
-            self._missing.setdefault(summary.name, Counter()).update(packages.missing)
+            notes["missing_packages"] = {summary.name: sorted(packages.missing)}
         if packages.environment is not None and reading.candidates:
-            self._environments[summary.name] = _note_of(summary, packages)
+            notes["environments"] = {summary.name: environment_note(summary, packages)}
         search = self._candidate_search.of(repository, reading, packages)
         if search.items is not None:
-            self._items[summary.name] = search.items
+            notes["tests"] = {summary.name: search.items}
         if search.calls is not None:
-            self._calls[summary.name] = search.calls
+            notes["calls"] = {summary.name: search.calls}
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         seed = None if self._options.parsed_view.hides else self._options.seed  # such a view decides draws itself
         for candidate in self._within_limit(search.candidates):
@@ -335,7 +345,7 @@ class Mined:
                     "repository": origin,
                     "snippets": snippets,
                 }
-                yield WorkUnit(key=key, payload=payload)
+                yield WorkUnit(key=key, payload=payload, place=place)
 
     def _within_limit(self, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
         """As many of the candidates as the limit leaves: pytest may collect more than were found by syntax."""
@@ -353,6 +363,11 @@ class Mined:
         ]
 
 
+def rule_of(split_by: object) -> SplitRule:
+    """The rule of a configuration's ``split_by``; None is that of a configuration without one."""
+    return ByFunction() if split_by == "function" else ByRepository()
+
+
 def _entry(repository: str, candidate: Candidate) -> MinedEntry:
     """The snippet as the unit's payload has it."""
     snippet = candidate.snippet
@@ -366,29 +381,18 @@ def _entry(repository: str, candidate: Candidate) -> MinedEntry:
     }
 
 
-def _note_of(summary: RepositorySummary, packages: RepositoryPackages) -> EnvironmentNote:
-    """What ``stats.json`` says of a repository's environment."""
-    assert packages.environment is not None
-    left_out = {printable(text): printable(why) for text, why in packages.environment.left_out.items()}
-    unusable = {printable(text): "it names no version of an index" for text in summary.unusable}
-    return {
-        "python": packages.version,
-        "packages": len(packages.environment.pins),
-        "left_out": {**left_out, **unusable},
-        "relaxed": [printable(text) for text in packages.environment.relaxed],
-    }
-
-
-def batches_of(targets: Sequence[NamedInput]) -> Iterator[list[NamedInput]]:
-    """The targets in order, parted where one reader would be shown more than MAX_SHOWN files and folders."""
-    batch: list[NamedInput] = []
+def batches_of(targets: Sequence[tuple[int, NamedInput]]) -> Iterator[list[tuple[int, NamedInput]]]:
+    """The targets, with their places, in order, parted where one reader would be shown more than MAX_SHOWN files and
+    folders.
+    """
+    batch: list[tuple[int, NamedInput]] = []
     shown: set[Path] = set()
-    for target in targets:
+    for place, target in targets:
         if target.shown is not None and target.shown not in shown:
             if len(shown) == MAX_SHOWN:
                 yield batch
                 batch, shown = [], set()
             shown.add(target.shown)
-        batch.append(target)
+        batch.append((place, target))
     if batch:
         yield batch

@@ -32,7 +32,7 @@ class MineOptions:
         follow: how deep calls of the repository's own functions are opened; 0 keeps every call as one command.
         limits: of one run.
         limit: the number of snippets to stop after; None for all of them.
-        siblings: the number of items of one test that differ in their parameters alone, of which sessions are made.
+        siblings: the number of tests that are alike, of which sessions are made.
         licences: ``all`` or ``permissive``; None: permissive ones of repositories, and all of files and modules
             (``licence_rule``).
         keep_personal: secrets and personal data stay as they are.
@@ -53,6 +53,7 @@ class MineOptions:
             such a snippet is a drop.
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
         keep_duplicates: near-duplicates within a split stay, and sessions of known lines (``corpus.thinning``).
+        split_by: ``repository`` puts all rows of a repository into one split, ``function`` all rows that open one.
         sandbox_level: the level of the sandbox and no other, 3, 2 or 0; None: the strongest that works.
         allow_unsafe: run without a sandbox where there is none.
         tracer_factory: ``module:function``, which starts a Tracer with the arguments of ``payload.TracerArguments``.
@@ -84,6 +85,7 @@ class MineOptions:
     keep: str = ""
     sessions: int = 1
     keep_duplicates: bool = False
+    split_by: str = "repository"
     sandbox_level: int | None = None
     allow_unsafe: bool = False
     tracer_factory: str = TRACER_FACTORY
@@ -122,6 +124,10 @@ class MineOptions:
     def _check_numbers(self) -> None:
         if self.licences not in (None, "all", "permissive"):
             raise ValueError(f"expected licences to be all or permissive, got {self.licences!r}; write one of the two")
+        if self.split_by not in ("repository", "function"):
+            raise ValueError(
+                f"expected split_by to be repository or function, got {self.split_by!r}; write one of the two"
+            )
         if self.keep not in ("", "records"):
             raise ValueError(f"expected keep to be records, got {self.keep!r}; leave it out to drop them")
         if self.limit is not None and self.limit < 1:
@@ -242,6 +248,7 @@ class MineOptions:
             "only_choices": self.only_choices,
             # only where it is given, as a key of it would make a dataset that was begun before another one
             **({"keep": self.keep} if self.keep else {}),
+            **({"split_by": self.split_by} if self.split_by != "repository" else {}),
             "sessions": self.sessions,
             "keep_duplicates": self.keep_duplicates,
             "sandbox_level": self.sandbox_level,

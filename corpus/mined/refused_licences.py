@@ -8,26 +8,22 @@ from trace_mine.corpus.mined.licences import NOASSERTION
 from trace_mine.corpus.mined.reader_protocol import LicenceRule, RepositorySummary
 
 
-class RefusedLicences:
-    """The repositories whose own licence is refused.
+def refused_licence(summary: RepositorySummary, rule: LicenceRule, tell: Callable[[str], None]) -> list[dict[str, str]]:
+    """Say what a repository's licence means for it, where that is left out, or states none.
 
     Args:
-        tell: called with lines for people.
+        summary: of the repository.
+        rule: which licences are mined.
+        tell: called with a line for people.
 
-    Attributes:
-        repositories: their names and licences, as ``stats.json`` lists them.
+    Returns:
+        The repository with its licence, as ``stats.json`` lists it, where it is left out; else nothing.
     """
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self.repositories: list[dict[str, str]] = []
-
-    def add(self, summary: RepositorySummary, rule: LicenceRule) -> None:
-        """Say what a repository's licence means for it, where that is left out, or states none."""
-        licence = summary.licence
-        if licence in summary.not_permissive:
-            states = "states no licence" if licence == NOASSERTION else f"is under {licence}, which is not permissive"
-            self.repositories.append({"repository": summary.name, "licence": licence})
-            self._tell(f"{summary.name} {states}: its snippets are dropped; --licenses all mines them")
-        elif licence == NOASSERTION and rule == "permissive_or_none":
-            self._tell(f"{summary.name} states no licence and is mined as yours; --licenses permissive leaves it out")
+    licence = summary.licence
+    if licence in summary.not_permissive:
+        states = "states no licence" if licence == NOASSERTION else f"is under {licence}, which is not permissive"
+        tell(f"{summary.name} {states}: its snippets are dropped; --licenses all mines them")
+        return [{"repository": summary.name, "licence": licence}]
+    if licence == NOASSERTION and rule == "permissive_or_none":
+        tell(f"{summary.name} states no licence and is mined as yours; --licenses permissive leaves it out")
+    return []

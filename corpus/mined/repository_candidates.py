@@ -79,7 +79,7 @@ class CandidateSearch:
         has_pytest = has_tests and "pytest" in packages.importable and not repository.stdlib
         if "test" in entries and has_pytest:
             arguments, _ = tracer_arguments(self._options, repository, packages, summary.main_roots, ())
-            tests = collect_tests(config_of(arguments), self._staging)
+            tests = collect_tests(config_of(arguments), self._staging, self._options.siblings)
             if tests.failure:
                 self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
             candidates, items = with_items(reading, tests, repository.root, self._options.siblings)

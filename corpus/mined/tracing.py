@@ -50,6 +50,7 @@ OF_A_FORM = frozenset(
         Reason.UNFAITHFUL,
         Reason.TRACER_ERROR,
         Reason.SHOWS_PATH,
+        Reason.FOCUS_MISSED,
     )
 )
 """Reasons that another form of the same snippet may not have; limits, say, it would reach again."""

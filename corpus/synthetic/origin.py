@@ -4,13 +4,14 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypedDict, cast
 
 from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.rows import RowOrigin, make_row
+from trace_mine.corpus.splits import DeclaredSplits, SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.synthetic.task import SPLITS, Stage, Task
 from trace_mine.corpus.synthetic.tasks import make_task
@@ -99,11 +100,11 @@ class Synthetic:
         return generate_unit
 
     @property
-    def splits(self) -> Mapping[str, str]:
+    def split_rule(self) -> SplitRule:
         """One repository for each split: the rows' sequences of commands decide the split (see ``task``), so all rows
         that were made for a split stand in it.
         """
-        return {f"{self._options.task}-{split}": split for split in SPLITS}
+        return DeclaredSplits({f"{self._options.task}-{split}": split for split in SPLITS})
 
     @property
     def keeps_copies(self) -> bool:
@@ -126,7 +127,7 @@ class Synthetic:
             {
                 "path": options.task,
                 "name": f"stage {number} row {index}",
-                "repository": f"{options.task}-{split}",  # `splits` maps it to its split
+                "repository": f"{options.task}-{split}",  # `split_rule` maps it to its split
                 "entry": options.task,
                 "line": index,
             }
@@ -149,6 +150,10 @@ class Synthetic:
     def notes(self) -> Notes:
         """Return no further entries."""
         return {}
+
+    def plan_notes(self) -> tuple[Sequence[tuple[int, Notes]], Notes]:
+        """Return no parts."""
+        return (), {}
 
 
 # Once for each worker process, not for each unit: full permutations of 6 variables are a table of 719 x 720 entries.

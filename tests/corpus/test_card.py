@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from trace_mine.corpus import card
 from trace_mine.corpus.card import dataset_card
-from trace_mine.corpus.report import print_summary
+from trace_mine.corpus.report import print_summary, why_nothing
 from trace_mine.corpus.schema import COLUMNS
 from trace_mine.corpus.tally import Counts
 from trace_mine.tracer.inside.reasons import Reason, ReasonStage, drop_sentence
@@ -144,3 +144,16 @@ def test_every_reason_for_a_drop_is_explained_in_the_card_and_on_the_terminal(
 def test_the_card_is_written_as_the_hubs_own_library_writes_it(name: str) -> None:
     text = dataset_card(stats_of(name), SHARDS, "0" * 64)
     assert str(DatasetCard(text)) == text
+
+
+def test_inputs_that_cannot_be_read_are_why_nothing_was_found() -> None:
+    closed = {"name": "p\x1b", "reason": "others may not read it, and root's runs are others: chmod -R o+rX it"}
+    files = {"read": 0, "unreadable": {}, "examples": []}
+    assert "there is no Python file" in why_nothing(stats_of(found=0, files=files))
+    said = why_nothing(stats_of(found=0, files=files, ignored_inputs=[closed]))
+    assert "chmod -R o+rX" in said and "\x1b" not in said and "Python file" not in said
+    said = why_nothing(stats_of(found=0, files=files, ignored_inputs=[closed] * 30))
+    assert said.endswith(" more")
+    # one that was read says more
+    read = {**files, "read": 3}
+    assert "chmod" not in why_nothing(stats_of(found=0, files=read, ignored_inputs=[closed]))

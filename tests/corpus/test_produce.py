@@ -406,6 +406,33 @@ def test_near_duplicates_never_straddle(tmp_path: Path, make_repository: Make, m
     assert {split: len(found) for split, found in texts.items()} == stats["splits"]
 
 
+@pytest.mark.parametrize(("name", "split"), [("toolz", "train"), ("requests", "validation"), ("pluggy", "test")])
+def test_a_repository_mined_alone_stays_in_its_split(
+    name: str, split: str, tmp_path: Path, make_repository: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from datasets import load_dataset
+
+    from trace_mine.corpus.report import print_dataset
+
+    merged = run(tmp_path / "out", make_repository(name, {"m.py": doctests("a", "b")}))
+    assert merged.stats["splits"] == {split: 2}
+    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {each: len(rows) for each, rows in loaded.items()} == {split: 2}
+    assert print_dataset(merged, tmp_path / "out")
+    assert f"by its name {name} is in {split}" in capsys.readouterr().out.replace("\n", " ")
+    assert f'split="{split}")' in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_split_by_function_parts_one_repository(tmp_path: Path, make_repository: Make) -> None:
+    root = make_repository("requests", {"m.py": doctests(*(f"x{number}" for number in range(200)))})
+    stats = run(tmp_path / "out", root, split_by="function").stats
+    assert stats["rows"] == sum(stats["splits"].values()) == 200
+    assert {*stats["splits"]} == {*splits.SPLITS} and stats["splits"]["train"] > 150
+    with pytest.raises(CorpusError, match="split_by"):
+        run(tmp_path / "out", root)
+    assert "By function" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_nothing_found_is_an_empty_dataset(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     merged = run(tmp_path / "out", tmp_path / "empty")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.corpus.splits import SIMILARITY, SPLITS, NearIndex, assign_splits, grams, split_of
-
-
-@given(st.dictionaries(st.text(max_size=8), st.integers(0, 5), max_size=8))
-def test_train_is_never_empty(num_rows: dict[str, int]) -> None:
-    splits = assign_splits(num_rows)
-    assert set(splits) == set(num_rows)
-    if any(num_rows.values()):
-        assert any(splits[name] == "train" for name in num_rows if num_rows[name])
-    moved = [name for name in splits if splits[name] != split_of(name)]
-    assert len(moved) <= 1
+from trace_mine.corpus.schema import RowColumns
+from trace_mine.corpus.splits import (
+    SIMILARITY,
+    SPLITS,
+    ByFunction,
+    ByRepository,
+    DeclaredSplits,
+    NearIndex,
+    grams,
+    split_of,
+)
 
 
 def test_shares() -> None:
@@ -45,17 +47,51 @@ GOLDEN = {
 }
 
 
-def test_the_largest_repository_is_moved_to_train() -> None:
-    assert assign_splits({"requests": 3, "pip": 5, "pillow": 5}) == {
-        "requests": "validation",
-        "pip": "test",
-        "pillow": "train",
-    }
-    assert assign_splits({"requests": 0, "toolz": 0, "pip": 1}) == {
-        "requests": "validation",
-        "toolz": "train",
-        "pip": "train",
-    }
+@given(st.dictionaries(st.text(max_size=8), st.integers(0, 5), max_size=8))
+def test_a_repository_has_its_split_whatever_else_there_is(num_rows: dict[str, int]) -> None:
+    for name in num_rows:
+        assert ByRepository().of_repository(name) == split_of(name)
+        assert ByRepository().of_row(a_row(repository=name)) == split_of(name)
+
+
+def a_row(repository: str = "r", path: str = "m.py", name: str = "test_a", opens: Sequence[str] = ()) -> RowColumns:
+    """The columns of a row that rules of splits look at."""
+    source = [{"path": "m.py", "name": each} for each in opens]
+    return cast("RowColumns", {"repository": repository, "path": path, "name": name, "source": source})
+
+
+def test_no_function_of_a_held_out_row_stands_in_a_row_of_train() -> None:
+    """And none of a row of test stands in validation; of many rows with few functions most are in train."""
+    chance = random.Random(0)
+    shown: dict[str, set[str]] = {split: set() for split in SPLITS}
+    counts = dict.fromkeys(SPLITS, 0)
+    functions = [f"f{number}" for number in range(300)]
+    of_one = {name: ByFunction().of_row(a_row(opens=[name])) for name in functions}
+    for number in range(3_000):
+        opened = chance.sample(functions, chance.randrange(1, 4))
+        split = ByFunction().of_row(a_row(name=f"test_{number}", opens=opened))
+        counts[split] += 1
+        shown[split].update(opened)
+    for split in SPLITS:
+        held_out = {name for name in functions if SPLITS.index(of_one[name]) > SPLITS.index(split)}
+        assert not shown[split] & held_out
+    assert all(counts.values()) and counts["train"] > 2_000
+    assert set(of_one.values()) == {*SPLITS}
+
+
+def test_a_row_that_opens_nothing_is_split_by_its_own_name() -> None:
+    splits = {ByFunction().of_row(a_row(name=f"test_{number}")) for number in range(200)}
+    assert splits == {*SPLITS}
+    assert {ByFunction().of_row(a_row(name="test_1")) for _ in range(5)} == {ByFunction().of_row(a_row(name="test_1"))}
+    # of two repositories the same name is another function
+    assert {ByFunction().of_row(a_row(repository=f"r{number}")) for number in range(200)} == {*SPLITS}
+
+
+def test_declared_splits_know_their_repositories_and_no_others() -> None:
+    rule = DeclaredSplits({"task-train": "train", "task-test": "test"})
+    assert rule.of_row(a_row(repository="task-test")) == "test"
+    with pytest.raises(KeyError):
+        rule.of_repository("another")
 
 
 @pytest.mark.parametrize("name", ["sha1", "sha512", "md5", "blake2b"])

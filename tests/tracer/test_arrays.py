@@ -18,7 +18,11 @@ np: Any = pytest.importorskip("numpy")
 def shown(**namespace: object) -> list[str]:
     """What a session shows of the one variable."""
     (name,) = namespace
-    return Reveals({"__name__": __name__, **namespace}, lambda filename: False).sources(name, spelt=False)
+    return sources(Reveals({"__name__": __name__, **namespace}, lambda filename: False), name)
+
+
+def sources(reveals: Reveals, name: str) -> list[str]:
+    return [each.source for each in reveals.sources(name, spelt=False)]
 
 
 def test_arrays_are_told_by_shape_type_and_content() -> None:
@@ -160,11 +164,11 @@ class Node:
 def test_attributes_that_changed_two_levels_down() -> None:
     node = Node(1, Node(2, Node(3)))
     reveals = Reveals({"__name__": __name__, "x": node}, lambda filename: False)
-    assert reveals.sources("x", spelt=False) == ["x.n"]
+    assert sources(reveals, "x") == ["x.n"]
     assert node.child is not None and node.child.child is not None
     node.child.n = 7
-    assert reveals.sources("x", spelt=False) == ["x.child.n"]
+    assert sources(reveals, "x") == ["x.child.n"]
     node.child.child.n = 8  # a third level is another object's to show
-    assert reveals.sources("x", spelt=False) == []
+    assert sources(reveals, "x") == []
     node.child = None
-    assert reveals.sources("x", spelt=False) == ["x.child is None"]
+    assert sources(reveals, "x") == ["x.child is None"]

@@ -113,14 +113,14 @@ def test_a_loop_with_a_return_may_overrun_the_budget_and_not_without_end(kit):
 def test_a_loop_is_cut_at_the_budget_and_no_turn_later(kit):
     """Three commands a turn: the tenth turn ends at thirty."""
     with Tracer(TracerConfig(limits=Limits(commands=30))) as tight:
-        trace = traced(kit, tight, "for i in range(100):\n    x = i\n")
+        trace = traced(kit, tight, "for i in range(100):\n    x = i * 2\n")
     assert [step.source for step in trace.steps[27:]][:4] == [
         "i = 9",
-        "x = i",
+        "x = i * 2",
         "x",
-        "for i in range(10, 100):\n    x = i",
+        "for i in range(10, 100):\n    x = i * 2",
     ]
-    assert trace.kept_whole == {"budget": 1} and trace.steps[-1].state["x"] == "99"
+    assert trace.kept_whole == {"budget": 1} and trace.steps[-1].state["x"] == "198"
 
 
 @pytest.mark.parametrize("body", ["xs = [9]", "xs = xs + [9]", "xs.append(9) if len(xs) < 5 else None"])

@@ -8,7 +8,7 @@ import pytest
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.sandbox import SandboxUnavailable
-from trace_mine.tracer.schema import Piece, Snippet, Trace
+from trace_mine.tracer.schema import Drop, Piece, Snippet, Trace
 from trace_mine.tracer.session import Tracer
 
 LIBRARY = """\
@@ -57,8 +57,14 @@ def tracer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracer]:
 
 
 def traced(tracer: Tracer, *focus: str) -> Trace:
+    made = outcome_of(tracer, *focus)
+    assert isinstance(made, Trace), made
+    return made
+
+
+def outcome_of(tracer: Tracer, *focus: str) -> Trace | Drop:
     sources = ("from lib import a\n", "a(5)\n")
-    made = tracer.trace(
+    return tracer.trace(
         Snippet(
             kind="call",
             name="lib.leaf[1]",
@@ -70,8 +76,6 @@ def traced(tracer: Tracer, *focus: str) -> Trace:
             focus=tuple(("lib.py", LINES[name]) for name in focus),
         )
     )
-    assert isinstance(made, Trace), made
-    return made
 
 
 def test_the_way_to_a_deep_function_is_opened_alone(tracer: Tracer) -> None:
@@ -87,6 +91,10 @@ def test_without_a_focus_calls_are_opened_as_deep_as_calls_are_followed(tracer: 
     assert "leaf" not in [call.name for call in made.calls] and "aside" in [call.name for call in made.calls]
 
 
-def test_a_focus_on_what_is_not_called_opens_nothing(tracer: Tracer) -> None:
-    made = traced(tracer, "leaf")
-    assert made.calls == () and made.unopened_frames["aside"] == 1, "only calls of opened bodies are looked at"
+def test_a_session_that_does_not_open_what_it_is_for_is_a_drop(tracer: Tracer) -> None:
+    made = outcome_of(tracer, "leaf")
+    assert isinstance(made, Drop) and made.reason == "focus_missed"
+    assert f"lib.py:{LINES['leaf']} (leaf): " in made.evidence, "only calls of opened bodies are looked at"
+    # the way is given as far as it is opened, so that the function that ends it is named
+    made = outcome_of(tracer, "a", "c", "d", "leaf")
+    assert isinstance(made, Drop) and f"the way ends at lib.py:{LINES['c']} (c): " in made.evidence

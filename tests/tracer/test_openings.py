@@ -46,9 +46,40 @@ def spacing(**changes: Any) -> Spacing:
     return Spacing(**{"every": 2, "partial": False, "style": "echo", "seed": 0, **changes})
 
 
-def opens_all(namespace: dict[str, Any] | None = None, *, comprehensions: bool = False) -> OpensAll:
+def opens_all(
+    namespace: dict[str, Any] | None = None, *, comprehensions: bool = False, repeats: bool = False
+) -> OpensAll:
     reveals = Reveals({} if namespace is None else namespace, lambda filename: True)
-    return OpensAll(reveals, spare="_", comprehensions=comprehensions)
+    return OpensAll(reveals, spare="_", comprehensions=comprehensions, repeats=repeats)
+
+
+class Box:
+    """A class of the program's own, as the openings of these tests are told."""
+
+    def __init__(self, **fields: object) -> None:
+        vars(self).update(fields)
+
+
+class Written:
+    """A session of the plain view: ``after`` executes a command and returns the reveals that follow it."""
+
+    def __init__(self, code: str = "", *, refused: tuple[str, ...] = (), repeats: bool = False) -> None:
+        self.namespace: dict[str, Any] = {"__name__": __name__, "Box": Box}
+        exec(code, self.namespace)
+        self.opening = opens_all(self.namespace, repeats=repeats)
+        self.refused = refused
+
+    def run(self, command: str) -> list[str]:
+        """Execute a command, and return the names that it binds."""
+        before = dict(self.namespace)
+        exec(command, self.namespace)
+        return [name for name, value in self.namespace.items() if before.get(name, before) is not value]
+
+    def after(self, command: str, *changed: str) -> list[str]:
+        binds = [name for name in self.run(command) if name != "__builtins__"]
+        session = Shown(self.refused)
+        self.opening.reveal_after(command, binds, [*changed, *(n for n in binds if n not in changed)], session)
+        return session.reveals
 
 
 def make_world(code: str = "", seconds: float = 20.0) -> World:
@@ -139,7 +170,7 @@ def test_a_narrowed_opening_leaves_all_else_to_the_inner_one(kind: type) -> None
             answer = getattr(opening, name)(*arguments)
         assert asked == [(name, arguments)]
         assert answer in (f"answer of {name}", None)
-        assert answer is not None or name in ("emitted", "reveal_after", "forget")
+        assert answer is not None or name in ("emitted", "reveal_after", "unshown", "forget")
 
 
 # the written session
@@ -160,6 +191,78 @@ def test_what_the_command_spells_is_not_shown_again() -> None:
     assert not session.reveals
     opening.reveal_after("x = f()", ["x"], ["x", "_", "gone"], session)
     assert session.reveals == ["x"]
+
+
+def test_an_object_is_shown_once_under_the_name_that_the_command_uses() -> None:
+    session = Written("x = y = []; box = self_1 = Box(items=x, n=0); held = Box(box=box)")
+    for command in ("f = print", "f = max"):  # remembers the fields as they are
+        session.after(command, "box", "self_1", "held")
+    assert session.after("x.append(1)", "x", "y", "box", "self_1", "held") == ["x"]
+    assert session.after("y.append(1)", "x", "y", "box", "self_1", "held") == ["y"]
+    assert session.after("box.items.append(1)", "x", "y", "box", "self_1", "held") == ["box.items"]
+    assert session.after("self_1.n += 1", "box", "self_1", "held") == ["self_1.n"]
+    assert session.after("held.box.n += 1", "box", "self_1", "held") == ["held.box.n"]
+    assert session.after("vars(self_1).update(n=7)", "box", "self_1", "held") == ["self_1.n"]
+    # no name of it in the text: the shortest one, of these the latest
+    session.namespace["grow"] = lambda: session.namespace["x"].append(2)
+    assert session.after("grow()", "x", "y", "box", "self_1", "held") == ["y"]
+
+
+def test_equal_values_of_two_objects_are_both_shown() -> None:
+    """CPython shares what can't change by itself, so that nothing follows from it."""
+    session = Written("x, y, n, m, t, u = [], [], 0, 0, (), ()")
+    assert session.after("x.append(1); y.append(1)", "x", "y") == ["x", "y"]
+    assert session.after("n, m = len(x), len(y)") == ["n", "m"]
+    assert session.after("t, u = tuple(x), (1,)") == ["t", "u"]
+    assert session.after("n = m = len(x) + 1") in (["n"], ["m"])
+
+
+def test_another_name_for_a_value_that_the_text_gave_is_not_shown() -> None:
+    session = Written("n = 5", refused=("secret",))
+    assert session.after("a = n") == ["a"], "the text has no value of n yet"
+    assert session.after("b = a") == [] and session.after("c = b") == []
+    assert session.after("secret = a + 1") == []
+    assert session.after("d = secret") == ["d"], "it could not be shown"
+    assert session.after("e = None") == [] and session.after("g = e") == []
+    # a command after which nothing was shown
+    session.opening.unshown(session.run("a = 7"))
+    assert session.after("h = a") == ["h"]
+    session.opening.forget("b")
+    assert session.after("i = b") == ["i"]
+
+
+def test_the_fields_of_an_object_are_not_shown_again_under_another_name() -> None:
+    session = Written("box = Box(n=1); held = Box(box=box)")
+    session.after("f = print", "box", "held")
+    assert session.after("x = box") == [] and session.after("y = held.box") == []
+    session.run("outer = Box(inner=Box(n=3))")
+    assert session.after("v = outer.inner") == ["v.n"], "nothing has shown this object"
+    assert session.after("z = held.box.n") == ["z"], "a value that is read back"
+    session.namespace["Reading"] = type("Reading", (Box,), {"box": property(lambda self: Box(n=2))})
+    session.run("reading = Reading()")
+    assert session.after("w = reading.box") == ["w.n"], "the class makes another object"
+
+
+def test_a_field_that_the_command_gives_is_not_shown() -> None:
+    session = Written("box = Box(); n = 5")
+    assert session.after("box.a = 1", "box") == []
+    assert session.after("box.b = n", "box") == ["box.b"], "the text has no value of n yet"
+    session.after("m = n + 1")
+    assert session.after("box.c = m", "box") == []
+    assert session.after("box.c = box.d = m + 1", "box") in (["box.c"], ["box.d"])
+    assert session.after("box.d = m + 2", "box") == ["box.d"]
+    session.namespace["Changing"] = type(
+        "Changing", (Box,), {"__setattr__": lambda self, name, value: Box.__init__(self, **{name: 2})}
+    )
+    session.namespace["box"] = session.namespace["Changing"]()
+    assert session.after("box.a = 1", "box") == ["box.a"], "the class made it another value"
+
+
+def test_all_names_are_shown_where_repeats_are_wanted() -> None:
+    session = Written("x = y = []; box = Box()", repeats=True)
+    assert session.after("x.append(1)", "x", "y") == ["x", "y"]
+    assert session.after("n = 5") == ["n"] and session.after("m = n") == ["m"]
+    assert session.after("box.n = 5", "box") == ["box.n"]
 
 
 # spaced reveals
@@ -215,6 +318,25 @@ def test_what_the_text_gave_is_not_shown_again(style: str) -> None:
     namespace["x"] = "b"  # by g, through another name
     opening.reveal_after("g()", [], [], session)
     assert session.reveals == [reveal, reveal]
+
+
+def test_what_the_text_gave_is_not_shown_under_another_name() -> None:
+    namespace: dict[str, Any] = {"x": [1], "y": [1]}
+    opening = OpensSpaced(namespace, SpacedReveals(spacing(every=1, partial=True)))
+    session = Shown()
+    opening.reveal_after("x = [1]", ["x"], [], session)
+    namespace["y"] = namespace["x"]
+    opening.reveal_after("y = x", ["y"], [], session)
+    assert not session.reveals, "the commands give both values"
+    namespace["x"].append(2)
+    opening.reveal_after("x.append(2)", [], [], session)
+    assert session.reveals in (["x"], ["y"])
+    opening.emitted(session.reveals[0], "[1, 2]\n", None)
+    opening.reveal_after("f()", [], [], session)
+    assert len(session.reveals) == 1, "the other name is another one for what was shown"
+    namespace["y"] = [1, 2]
+    opening.reveal_after("y = f()", ["y"], [], session)
+    assert session.reveals[1:] == ["y"], "it was bound anew"
 
 
 def test_reveals_that_tell_nothing_are_given_on_request() -> None:

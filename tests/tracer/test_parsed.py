@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_mine.tracer.inside.observe.reveals import spelt_and_aliased
+from trace_mine.tracer.inside.observe.reveals import assigned
 from trace_mine.tracer.inside.syntax import current_exception, parsed, text
 from trace_mine.tracer.inside.syntax.current_exception import asked_for
 
@@ -81,16 +81,25 @@ def test_a_tree_is_parsed_once_and_none_where_there_is_none():
 
 
 @pytest.mark.parametrize(
-    ("source", "spelt", "aliased"),
+    ("source", "names", "fields", "is_spelt", "other"),
     [
-        ("a = 5", {"a"}, set()),
-        ("a = b = [1, 2]", {"a", "b"}, set()),
-        ("a = b", set(), {"a"}),
-        ("a == 5", set(), set()),
-        ("f(a)", set(), set()),
-        ("a: int = 5", set(), set()),
-        ("a = (", set(), set()),
+        ("a = 5", ("a",), (), True, None),
+        ("a = b = [1, 2]", ("a", "b"), (), True, None),
+        ("a = b", ("a",), (), False, "b"),
+        ("a.b = c = d.e = b", ("c",), ("a.b", "d.e"), False, "b"),
+        ("a = b.c.d", ("a",), (), False, "b.c.d"),
+        ("a = f().d", ("a",), (), False, None),
+        ("a = -1", ("a",), (), True, None),
+        ("a = -True", ("a",), (), False, None),  # an expression: nobody can read it as a literal
+        ("a == 5", (), (), False, None),
+        ("a += 5", (), (), False, None),
+        ("f(a=b)", (), (), False, None),
+        ("a: int = 5", ("a",), (), True, None),
+        ("a: int", (), (), False, None),
+        ("a = 5; b = a", (), (), False, None),
+        ("a = (", (), (), False, None),
     ],
 )
-def test_names_that_a_command_spells_or_aliases(source, spelt, aliased):
-    assert spelt_and_aliased(source) == (spelt, aliased)
+def test_what_a_command_assigns(source, names, fields, is_spelt, other):
+    command = assigned(source)
+    assert (command.names, command.fields, command.is_spelt, command.other) == (names, fields, is_spelt, other)

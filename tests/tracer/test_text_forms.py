@@ -168,4 +168,30 @@ def test_author_text_only_where_it_is_the_same_tree():
     assert text.text_as_written(lines, tree.body[0]) == "x = (1,   2)"
     assert text.text_as_written(lines, tree.body[1].body[1]) == "z = 2"
     renamed = Rewriter({"x": "x_1"}, None).visit(ast.parse(source).body[0])
-    assert text.text_as_written(lines, renamed) is None
+    assert text.text_as_written(lines, renamed) == "x_1 = (1,   2)"
+    other = ast.copy_location(ast.parse("x += 1").body[0], tree.body[0])
+    assert text.text_as_written(lines, other) is None, "another statement has no text there"
+
+
+@pytest.mark.parametrize(
+    ("source", "renamed", "expected"),
+    [
+        ("x = y['a']  # why", "x_1 = y_1['a']", "x_1 = y_1['a']"),
+        ('f(r"\\d", x)', "f('\\\\d', x_1)", 'f(r"\\d", x_1)'),
+        ("é = 'é' + x * (2)", "é = 'é' + x_1 * 2", "é = 'é' + x_1 * (2)"),
+        ("x = self.__n + 0x10", "x = self._A__n + 16", "x = self._A__n + 0x10"),
+        ("x = f( g(1) )*2", "x = f(returned_1) * 2", "x = f( returned_1 )*2"),
+        ("x = f(1)*2", "x = (a + b) * 2", "x = (a + b)*2"),
+        ("x = a or not f(1)", "x = not returned_1", "x = not returned_1"),
+        ('x = f"{y!r}" + "a"', "x = f'{y_1!r}' + 'a'", "x = f'{y_1!r}' + \"a\""),
+        ("x = lambda y: y + z", "x = lambda y: y + z_1", "x = lambda y: y + z_1"),
+        ("x = 'a' 'b'", "x = 'ab'", "x = 'a' 'b'"),
+        ("f(x=1)", "f(y=1)", "f(y=1)"),
+    ],
+)
+def test_what_was_changed_is_changed_in_the_authors_text(source, renamed, expected):
+    node = ast.parse(source).body[0]
+    changed = ast.copy_location(ast.parse(renamed).body[0], node)
+    found = text.text_as_written([source], changed)
+    assert found == expected
+    assert ast.dump(ast.parse(found)) == ast.dump(ast.parse(renamed))

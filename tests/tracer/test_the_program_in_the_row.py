@@ -69,6 +69,10 @@ left of the margin"""
         return Stack(self.items + other.items)
 
 
+def textwrap(n):
+    return n + 1
+
+
 def median(xs: list[int], key=None, seen=[], by=operator.neg) -> "int | None":
     seen.append(len(xs))
     ys = sorted(xs)
@@ -152,6 +156,15 @@ def test_name_that_means_something_else_stays_what_it_is(trace_of):
     trace = trace_of("import shown_module\nmedian = 5\nx = shown_module.median([1])\nprint(median, x)\n", None)
     assert defined(trace)[0].startswith("def median_1(xs")
     assert [step.output for step in trace.steps if step.source.startswith("print(")] == ["5 1"]
+
+
+def test_the_name_of_a_module_is_imported_again(trace_of):
+    trace = trace_of(
+        "import shown_module, textwrap\nx = shown_module.textwrap(1)\nprint(textwrap.dedent(' a'), x)\n", None
+    )
+    index = next(n for n, step in enumerate(trace.steps) if step.source.startswith("def textwrap(n)"))
+    assert trace.steps[index + 1].source == "import textwrap"
+    assert [step.output for step in trace.steps if step.source.startswith("print(")] == ["a 2"]
 
 
 def test_methods_properties_operators_decorators_and_nested_functions(trace_of):
@@ -343,6 +356,28 @@ def test_a_shown_definition_does_what_it_did_but_for_its_docstring(body, indent)
     has_document = ast.get_docstring(definition) is not None
     one, other = shown.body[has_document:], definition.body[has_document:]
     assert [ast.dump(each) for each in one] == [ast.dump(each) for each in other]
+
+
+@pytest.mark.parametrize(
+    ("document", "shown"),
+    [
+        ("One line.", "One line."),
+        ("A sentence that\n    goes on, e.g. so. And another one.", "A sentence that goes on, e.g. so."),
+        ("Without an end\n\n    More.", "Without an end"),
+        ("Without an end\n    :param x: what it is", "Without an end"),
+        ("A title\n    =======\n    Text.", "A title"),
+        ("A list:\n    * one", "A list:"),
+        ("Shows\n    >>> f()\n    1", "Shows"),
+        (">>> f()\n    1", "..."),
+        ("a" + " word" * 30 + "\n    " + "word " * 30, "a" + " word" * 30),
+        ("Further\nleft.", "Further left."),
+    ],
+)
+def test_a_docstring_is_its_first_sentence(document, shown):
+    lines = ["class C:", "    def f(self):", *f'        """{document}"""'.split("\n"), "        return  1"]
+    definition = next(node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.FunctionDef))
+    text = definition_text(lines, definition, "C.f", "f", lambda node: True)
+    assert text == f'def f(self):  # C.f\n    """{shown}"""\n    return  1'
 
 
 def test_what_has_no_text_is_refused():

@@ -197,3 +197,22 @@ def test_attributes_and_cycles_and_slots():
 )
 def test_stable_is_about_every_process(value, expected):
     assert values.stable(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("x"), "ValueError('x')"),
+        (KeyError("x", 2), "KeyError('x', 2)"),
+        (OSError(), "OSError()"),
+        ([ValueError(["a"])], "[ValueError(['a'])]"),
+    ],
+)
+def test_an_exception_is_told_as_it_is_made(error, told):
+    assert values.text(values.snapshot(error)) == told
+
+
+def test_the_fields_of_an_exception_follow_its_arguments():
+    one, other = ValueError("x"), ValueError()
+    one.code = other.code = 3
+    assert values.describe(one) == "ValueError('x'; code=3)" and values.describe(other) == "ValueError(code=3)"

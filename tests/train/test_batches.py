@@ -83,6 +83,12 @@ def test_evaluations_take_the_test_split_before_validation(splits: dict[str, lis
     assert dataset().evaluation_split == "validation"
 
 
+def test_a_dataset_that_is_held_out_as_a_whole_can_not_be_trained_on(splits: dict[str, list]) -> None:
+    del splits["train"]
+    with pytest.raises(ValueError, match="whose rows stand in validation, test; mine more"):
+        dataset()
+
+
 def test_kinds_of_a_row_are_those_of_its_roles_and_the_last_value_is_the_last_reveal() -> None:
     value = ROLES.index("value")
     row = Encoded(

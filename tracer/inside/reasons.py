@@ -205,6 +205,14 @@ class Reason(StrEnum):
             "The evidence has the line and what was expected there.",
         ),
     )
+    BEYOND_LIMIT = (
+        "beyond_limit",
+        _discovery(
+            "A limit ended the reading of a page of documentation, of a section of it, or of scripts.yaml. What stands "
+            "behind it counts as one snippet.",
+            "The evidence says how much that is; cut the page in parts, or correct the first entries.",
+        ),
+    )
     NEEDS_FIXTURE = (
         "needs_fixture",
         _discovery(
@@ -365,6 +373,13 @@ class Reason(StrEnum):
         ),
     )
     EMPTY = "empty", _tracing("No statement of the snippet is a command: it only passes, or is a docstring.")
+    FOCUS_MISSED = (
+        "focus_missed",
+        _tracing(
+            "The session was to open the calls that lead to one function, and one of them stayed a call. The evidence "
+            "says which, and why."
+        ),
+    )
     SANDBOX_DENIED = (
         "sandbox_denied",
         _tracing(
@@ -406,14 +421,14 @@ class Reason(StrEnum):
     SECRET = (
         "secret",
         _row(
-            "What the snippet's run shows holds a secret (a key, a token, a password) that was not in its source as such.",
+            "The snippet's run shows a secret (a key, a token, a password) that was not in its source as such.",
             "Take the secret out of the source, and revoke it; --keep-personal keeps such rows.",
         ),
     )
     PERSONAL_DATA = (
         "personal_data",
         _row(
-            "What the snippet's run shows holds an e-mail address, a phone number, a public IP address or a home folder.",
+            "The snippet's run shows an e-mail address, a phone number, a public IP address or a home folder.",
             "Mine with --keep-personal to keep such rows.",
         ),
     )

@@ -16,8 +16,8 @@ from trace_mine.corpus.mined.reader_protocol import check_relative
 from trace_mine.tracer.inside.protocol.codec import AtMost, OneOf, ProtocolError, Record, record
 from trace_mine.tracer.inside.protocol.jobs import Count, Line, Location, Name
 
-MAX_FOCUS = 20
-"""Functions on the way from a call to the function that it is wanted for."""
+MAX_FOCUS = 40
+"""Frames on the way from a call to the function that it is wanted for."""
 MAX_RECORDS = 300_000
 """Records of one run that are read."""
 Command = Annotated[str, AtMost(4_000)]

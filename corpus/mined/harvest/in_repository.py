@@ -10,9 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from trace_mine.corpus.mined.files import read_bytes
-from trace_mine.corpus.mined.harvest.harvest_protocol import SeenCall, SeenWay, SnippetDone, TriedCall
+from trace_mine.corpus.mined.harvest.focused import MOST_OTHERS, FocusFallbacks
+from trace_mine.corpus.mined.harvest.harvest_protocol import SeenCall, SnippetDone, TriedCall
 from trace_mine.corpus.mined.harvest.harvesting import Harvest, start_of
-from trace_mine.corpus.mined.harvest.selection import Function, Tried, chosen, chosen_routes, chosen_ways
+from trace_mine.corpus.mined.harvest.selection import (
+    Function,
+    Tried,
+    chosen,
+    chosen_routes,
+    chosen_ways,
+    length_of_route,
+)
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.corpus.mined.snippets.candidate import Candidate
 from trace_mine.corpus.rows import printable
@@ -107,11 +115,18 @@ def with_calls(
         for key, members in by_function.items()
     }
     by_route = chosen_routes({key: members for key, members in routes.items() if key not in by_function})
-    taken = [
-        _candidate(call, tried, number, root, summary, sys_path)
-        for some in (*by_call.values(), *by_route.values())
-        for number, (call, tried) in enumerate(some, 1)
-    ]
+
+    def made(some: Sequence[Tried]) -> list[Candidate]:
+        return [
+            _candidate(call, tried, number, root, summary, sys_path) for number, (call, tried) in enumerate(some, 1)
+        ]
+
+    with_calls_of_its_own = {(call.path, call.line) for some in by_call.values() for call, _ in some}
+    fallbacks = FocusFallbacks(harvest.functions.values(), with_calls_of_its_own)
+    taken = [each for some in by_call.values() for each in made(some)]
+    for key, some in by_route.items():
+        rest = [each for each in sorted(routes[key], key=length_of_route) if each not in some]
+        taken += fallbacks.of_calls(made(some), made(rest[: MOST_OTHERS * len(some)]))
     starts = {start_of(each): each for each in candidates if _is_run(each)}
     served = {place for some in by_route.values() for call, _ in some for place in call.focus}
     is_served = {*filter(by_call.get, by_call), *by_route}
@@ -123,7 +138,7 @@ def with_calls(
         },
         served,
     )
-    led = [_focused(starts[way.start], way) for way in ways]
+    led = [fallbacks.of_way(starts[way.start], way) for way in ways]
     num_alike = sum(map(len, (*by_function.values(), *routes.values()))) - len(taken)
     dropped = [each for each in candidates if each.snippet.kind == "call" and each.drop is not None]
     others = [each for each in candidates if each.snippet.kind != "call"]
@@ -150,13 +165,6 @@ def with_calls(
         *sorted(taken, key=lambda candidate: candidate.snippet.path),
         *sorted(led, key=lambda candidate: candidate.snippet.path),
     ], note
-
-
-def _focused(candidate: Candidate, way: SeenWay) -> Candidate:
-    """A test or snippet whose session opens the way to one function alone."""
-    name = f"{candidate.snippet.name}>{way.qualname}"
-    snippets = [replace(each, name=name, focus=way.focus) for each in (candidate.snippet, *candidate.fallbacks)]
-    return replace(candidate, snippet=snippets[0], fallbacks=tuple(snippets[1:]))
 
 
 def _is_run(candidate: Candidate) -> bool:

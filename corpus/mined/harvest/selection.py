@@ -30,11 +30,7 @@ def chosen_routes(routes: Mapping[Function, Sequence[Tried]]) -> dict[Function, 
     One to which the way is long comes first: its session opens all functions on the way. A call with a short way, by
     the lines that run before the function does, is better than one with a long one, then the shortest text.
     """
-
-    def length(each: Tried) -> tuple[int, int]:
-        return each[1].num_before, sum(map(len, each[1].commands))
-
-    best = {key: sorted(some, key=length) for key, some in routes.items() if some}
+    best = {key: sorted(some, key=length_of_route) for key, some in routes.items() if some}
     served: Counter[tuple[str, int]] = Counter()
     taken: dict[Function, list[Tried]] = {}
     for key, some in sorted(best.items(), key=lambda each: (-len(each[1][0][0].focus), each[0])):
@@ -42,8 +38,13 @@ def chosen_routes(routes: Mapping[Function, Sequence[Tried]]) -> dict[Function, 
             if served[call.focus[-1]] >= MOST_ROUTES:
                 break
             taken.setdefault(key, []).append((call, tried))
-            served.update(call.focus)
+            served.update({*call.focus})  # once, however often it is on the stack
     return taken
+
+
+def length_of_route(each: Tried) -> tuple[int, int]:
+    """Return what a call of another function, which leads to one, is chosen by: the smallest is the best."""
+    return each[1].num_before, sum(map(len, each[1].commands))
 
 
 def chosen_ways(ways: Mapping[Function, Sequence[SeenWay]], served: Collection[tuple[str, int]]) -> list[SeenWay]:

@@ -1,4 +1,4 @@
-"""The candidates of a repository's items: some of each function's parameters, the rest counted."""
+"""The candidates of a repository's items: some of those that are alike, the rest counted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ItemCounts:
 
     Attributes:
         collected: all that pytest collected.
-        left_out: siblings of others that differ in their parameters alone.
+        left_out: siblings of others, see ``siblings``.
         not_spelt: by what they need (``plugin_fixture benchmark``), those that have no commands.
         errors: files that could not be collected, with the last line of the error.
     """
@@ -55,7 +55,7 @@ def item_candidates(
         root: the repository, of whose files the bytes are hashed.
         main_roots: folders for ``sys.path``, as ``Layout`` has them.
         licences: by path, the licence in a file's own header.
-        siblings: the number of items of one test that differ in their parameters alone, of which sessions are made.
+        siblings: the number of items that are alike, of which sessions are made.
     """
     kept, num_left_out = sampled(tests.items, siblings)
     not_spelt = Counter(item.problem.partition(":")[0] for item in kept if item.problem)
@@ -70,8 +70,12 @@ def item_candidates(
             hashes[item.path] = "" if isinstance(data, Drop) else hashlib.sha256(data).hexdigest()
         candidates.append(_candidate(item, roots, hashes[item.path], licences.get(item.path)))
     errors = () if tests.summary is None else tests.summary.errors
+    uncollected = 0 if tests.summary is None else tests.summary.left_out
     counts = ItemCounts(
-        collected=len(tests.items), left_out=num_left_out, not_spelt=dict(sorted(not_spelt.items())), errors=errors
+        collected=len(tests.items) + uncollected,
+        left_out=num_left_out + uncollected,
+        not_spelt=dict(sorted(not_spelt.items())),
+        errors=errors,
     )
     return candidates, counts
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.corpus.mined.items.item_protocol import CollectionSummary, ItemRecipe, answers_of
+from trace_mine.corpus.mined.items.siblings import SIBLINGS
 from trace_mine.corpus.mined.pytest_options import GOES_ON, MARKS, OPTIONS
 from trace_mine.corpus.mined.shown_code import staged_code, with_code
 from trace_mine.tracer.config import TracerConfig
@@ -31,6 +32,8 @@ LIMITS = Limits(
 ENDED = (0, 1, 2, 5)
 """Exit codes of pytest after a collection: all well, files with errors, and no tests; 3 and 4 are errors of its own."""
 PACKAGE = "trace_mine_items"
+CHOICE = 16
+"""Items of one test that are collected for each one of which a session is made."""
 _PROGRAM = """\
 import os, sys
 _out = os.dup(1)
@@ -38,7 +41,7 @@ from trace_mine_items.collector import collect
 def _write(line, write=os.write):
     while line:
         line = line[write(_out, line):]
-collect({root!r}, {word!r}, _write, options={options!r}, marks={marks!r})
+collect({root!r}, {word!r}, _write, options={options!r}, marks={marks!r}, most_of_a_test={most!r})
 """
 
 
@@ -55,12 +58,14 @@ class CollectedTests:
             raise ValueError("expected a summary or a failure of a collection, got both or none; give one")
 
 
-def collect_tests(config: TracerConfig, staging: Path) -> CollectedTests:
+def collect_tests(config: TracerConfig, staging: Path, siblings: int = SIBLINGS) -> CollectedTests:
     """Collect the tests of the configuration's repository.
 
     Args:
         config: what its snippets are traced with: repository, folders, environment, interpreter, levels.
         staging: a folder of ours that the jail's user can read.
+        siblings: items of one test that differ in their parameters alone, of which sessions are made: `CHOICE` times as
+            many are collected, from which these are chosen.
 
     Raises:
         SandboxUnavailable: this machine offers less than the configuration asks for.
@@ -71,7 +76,8 @@ def collect_tests(config: TracerConfig, staging: Path) -> CollectedTests:
     word = secrets.token_hex(16)
     with Worker(jail, LIMITS, **config.worker_levels) as worker:
         options = [*OPTIONS, GOES_ON]
-        program = _PROGRAM.format(root=root_of(config, worker), word=word, options=options, marks=[*MARKS])
+        root, most = root_of(config, worker), CHOICE * siblings
+        program = _PROGRAM.format(root=root, word=word, options=options, marks=[*MARKS], most=most)
         outcome = worker.run(PlainJob(source=program, counts_events=False), LIMITS)
     try:
         items, summary = answers_of(outcome.stdout, word)

@@ -23,7 +23,7 @@ def with_items(
         reading: the repository as it was read; its own tests stay where pytest could not collect them.
         tests: what pytest collected.
         root: the repository's folder.
-        siblings: items of one test that differ in their parameters alone, of which sessions are made.
+        siblings: items that are alike, of which sessions are made.
     """
     if tests.failure:
         return reading.candidates, {"failure": printable(tests.failure)}

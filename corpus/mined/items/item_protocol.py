@@ -22,6 +22,8 @@ MAX_ITEMS = 50_000
 """Items of a repository that are taken; networkx has 7,151."""
 MAX_FIXTURES = 100
 """Fixtures of an item."""
+MAX_REACHED = 1_000
+"""Functions that an item is said to reach."""
 
 
 @record
@@ -105,6 +107,8 @@ class ItemRecipe(Record):
         is_drawn: hypothesis draws its arguments; those of ``arguments`` are one example.
         has_plain_init: its class has no constructor of its own.
         prepares: commands of the set-up: pytest's filters of warnings, imports for texts of parameters.
+        home: of a function that several classes have, the file in which it stands; empty of any other.
+        reaches: of such a function, what it reaches of the repository in this class (``a.py:12``), by the names in it.
     """
 
     nodeid: Text
@@ -138,9 +142,13 @@ class ItemRecipe(Record):
     is_drawn: bool = False
     has_plain_init: bool = False
     prepares: tuple[Text, ...] = ()
+    home: Location = ""
+    reaches: tuple[Name, ...] = ()
 
     def agree(self) -> None:
         check_relative(self.path)
+        if len(self.reaches) > MAX_REACHED:
+            raise ProtocolError(f"expected at most {MAX_REACHED} functions of an item, got {len(self.reaches)}")
         for dotted in (self.module, self.name, *self.modules, *([self.cls] if self.cls else [])):
             if not all(part.isidentifier() for part in dotted.split(".")):
                 raise ProtocolError(f"expected dotted names in an ItemRecipe, got {dotted[:40]!r}")
@@ -160,8 +168,9 @@ class ItemRecipe(Record):
 
 @record
 class CollectionSummary(Record):
-    """The end of a collection: pytest's exit code, whether it went through all files, how many items it gave, the files
-    that could not be collected, its version, and the repository's folders on ``sys.path``.
+    """The end of a collection: pytest's exit code, whether it went through all files, how many items it gave, how many
+    more there are that differ from these in their parameters alone, the files that could not be collected, its version,
+    and the repository's folders on ``sys.path``.
     """
 
     exit_code: Count
@@ -170,6 +179,7 @@ class CollectionSummary(Record):
     errors: tuple[Problem, ...]
     pytest: Name
     sys_path: tuple[Location, ...]
+    left_out: Count = 0
 
     def agree(self) -> None:
         for path in self.sys_path:

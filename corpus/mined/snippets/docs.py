@@ -11,6 +11,7 @@ import builtins
 import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from trace_mine.corpus.mined.files import SourceText, parse
 from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
@@ -24,9 +25,9 @@ MARKDOWN = (".md",)
 SUFFIXES = (".md", ".rst", ".txt")
 FOLDERS = frozenset(("docs", "doc", "documentation"))
 MAX_BLOCKS = 400
-"""Blocks of one page that are read; those behind them are not counted as found."""
+"""Blocks of one page that are read; those behind them are one drop."""
 MAX_STATEMENTS = 150
-"""Statements of one section's session, its needs included; it ends there."""
+"""Statements of one section's session, its needs included; it ends there, and those behind are one drop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +46,17 @@ def find_docs(source: SourceText, context: RepositoryContext) -> Iterator[Candid
         return
     takes_prompts = not _is_doctest(source)
     codes: list[_Code] = []
-    for number, block in enumerate(code_blocks(source.text, is_markdown=source.path.endswith(MARKDOWN))):
-        if number == MAX_BLOCKS:
-            break
+    blocks = code_blocks(source.text, is_markdown=source.path.endswith(MARKDOWN))
+    for block in islice(blocks, MAX_BLOCKS):
         code = _code_of(block, takes_prompts=takes_prompts)
         if isinstance(code, Drop):
             yield _candidate(source, context, block, (), block.line, code)
         elif code is not None:
             codes.append(code)
+    first = next(blocks, None)
+    if first is not None:
+        behind = f"{1 + sum(1 for _ in blocks)} blocks of code behind the first {MAX_BLOCKS} of the page"
+        yield _cut(source, context, first, first.line, behind)
     for section in dict.fromkeys(code.block.section for code in codes):
         members = [code for code in codes if code.block.section == section]
         wanted = _with_needs(codes, members)
@@ -60,6 +64,15 @@ def find_docs(source: SourceText, context: RepositoryContext) -> Iterator[Candid
         last = members[-1].statements[-1]
         end = last[1] + last[0].count("\n")
         yield _candidate(source, context, members[0].block, pieces[:MAX_STATEMENTS], end)
+        if len(pieces) > MAX_STATEMENTS:
+            behind = f"{len(pieces) - MAX_STATEMENTS} statements behind the first {MAX_STATEMENTS} of a section"
+            yield _cut(source, context, members[0].block, pieces[MAX_STATEMENTS].line, behind)
+
+
+def _cut(source: SourceText, context: RepositoryContext, block: CodeBlock, line: int, behind: str) -> Candidate:
+    """The drop of what a limit left out: all that stands ``behind`` it, from a line on."""
+    drop = Drop(reason=Reason.BEYOND_LIMIT, evidence=f"{behind} are not taken, from line {line} on")
+    return _candidate(source, context, block, (), line, drop)
 
 
 def is_page(path: str) -> bool:

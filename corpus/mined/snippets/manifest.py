@@ -34,7 +34,7 @@ KEYS = ("path", "arguments", "stdin", "stdin_file", "name")
 MAX_STARTS = 1_000
 """Entries of one manifest."""
 MAX_PROBLEMS = 20
-"""Entries that are named as wrong; a file with more is none."""
+"""Entries that are named as wrong; what stands behind them is not read, and is one drop."""
 MAX_NAME_CHARS = 200
 
 
@@ -121,12 +121,15 @@ def _read(root: Path, paths: frozenset[str] | None, searched: frozenset[str]) ->
     entries = _Entries(root, paths)
     starts: list[ScriptStart] = []
     problems: list[tuple[int, Drop]] = []
-    for node in top.value:
+    for number, node in enumerate(top.value, 1):
         try:
             starts.append(entries.start(node))
         except _Wrong as error:
             problems.append((error.line, _drop(str(error))))
-            if len(problems) == MAX_PROBLEMS:
+            if len(problems) == MAX_PROBLEMS and number < len(top.value):
+                behind = top.value[number]
+                evidence = f"{len(top.value) - number} entries are not read, behind {MAX_PROBLEMS} that are wrong"
+                problems.append((_line(behind), Drop(reason=Reason.BEYOND_LIMIT, evidence=evidence)))
                 break
     return Manifest(starts=_named([each for each in starts if each.path in searched]), problems=tuple(problems))
 

@@ -106,6 +106,15 @@ def test_what_is_wrong_has_a_line(tmp_path: Path, text: str | bytes, line: int, 
     assert at == line
 
 
+def test_entries_behind_many_wrong_ones_are_counted(tmp_path: Path) -> None:
+    entries = "- path: nowhere.py\n" * MAX_PROBLEMS
+    assert len(read(tmp_path, entries).problems) == MAX_PROBLEMS, "all of them were read"
+    *wrong, (line, drop) = read(tmp_path, entries + "- path: a.py\n" * 3).problems
+    assert {each.reason for _, each in wrong} == {Reason.BAD_MANIFEST} and len(wrong) == MAX_PROBLEMS
+    assert (line, drop.reason) == (MAX_PROBLEMS + 1, Reason.BEYOND_LIMIT)
+    assert drop.evidence == f"3 entries are not read, behind {MAX_PROBLEMS} that are wrong"
+
+
 def test_a_bomb_of_aliases_is_a_few_problems(tmp_path: Path) -> None:
     manifest = read(tmp_path, BOMB)
     assert not manifest.starts

@@ -252,7 +252,8 @@ def test_a_reader_is_shown_a_bounded_number_of_mounts(monkeypatch: pytest.Monkey
     folder = [NamedInput(kind="folder", path=Path(f"/f/{n}"), shown=Path("/f")) for n in range(5)]
     single = [NamedInput(kind="folder", path=Path(f"/g/{n}"), shown=Path(f"/g/{n}")) for n in range(3)]
     staged = NamedInput(kind="module", path=Path("heapq"))
-    batches = [*miner.batches_of([*folder, *single, staged])]
+    targets = [*enumerate([*folder, *single, staged])]
+    batches = [*miner.batches_of(targets)]
     assert [len(batch) for batch in batches] == [6, 3]
-    assert [target for batch in batches for target in batch] == [*folder, *single, staged]
+    assert [target for batch in batches for target in batch] == targets
     assert [*miner.batches_of([])] == []

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from trace_mine.corpus.mined.files import SourceText, decode
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
+from trace_mine.corpus.mined.snippets.docs import MAX_BLOCKS, MAX_STATEMENTS
 from trace_mine.corpus.mined.snippets.doctests import without_directives
 from trace_mine.corpus.mined.snippets.scripts import without_futures
 from trace_mine.tracer.inside.reasons import Reason
@@ -404,6 +405,23 @@ def test_a_section_of_a_page_is_a_session_with_what_it_needs(tmp_path: Path) -> 
         ("def twice(x):\n    return 2 * x\n", 14),
         ("twice(n)\n", 17),
     ]
+
+
+def test_what_stands_behind_a_limit_of_pages_is_counted(tmp_path: Path) -> None:
+    blocks = "".join(f"# {n}\n```python\nx = {n}\n```\n" for n in range(MAX_BLOCKS + 3))
+    *sections, cut = sorted(find(blocks, tmp_path, path="README.md")["docs"], key=lambda each: each.snippet.line)
+    assert len(sections) == MAX_BLOCKS and not any(each.drop for each in sections)
+    assert cut.drop is not None and cut.drop.reason == Reason.BEYOND_LIMIT
+    assert cut.snippet.line == 4 * MAX_BLOCKS + 3
+    assert cut.drop.evidence.startswith(f"3 blocks of code behind the first {MAX_BLOCKS} of the page ")
+    long = "```python\n" + "x = 1\n" * (MAX_STATEMENTS + 2) + "```\n"
+    section, cut = find(long, tmp_path, path="docs/a.md")["docs"]
+    assert len(section.snippet.pieces) == MAX_STATEMENTS and section.drop is None
+    assert cut.drop is not None and cut.drop.reason == Reason.BEYOND_LIMIT
+    assert cut.drop.evidence.startswith(f"2 statements behind the first {MAX_STATEMENTS} of a section ")
+    assert f"line {MAX_STATEMENTS + 2}" in cut.drop.evidence
+    exact = "```python\n" + "x = 1\n" * MAX_STATEMENTS + "```\n"
+    assert len(find(exact, tmp_path, path="docs/b.md")["docs"]) == 1
 
 
 RST = """\

@@ -145,7 +145,7 @@ def _rewritten(
         statements = statements[1:]
     # the compiler gives a method that cell if its body says ``super`` or ``__class__``
     if "__class__" in target.function.__code__.co_freevars:
-        super_call = _ExplicitSuper(context, target, definition)
+        super_call = _ExplicitSuper(context, target, definition, renamed)
         statements = [super_call.visit(statement) for statement in statements]
     rewriter = Rewriter(renamed, class_of_code(target.function.__code__.co_qualname))
     statements = [rewriter.visit(statement) for statement in statements]
@@ -213,7 +213,7 @@ def _bind_parameters(
         variable = body.names[name]
         value = _set_up_default(context, target, name, value)
         if target.instance is not None and body.instance is None:
-            cls = unparse(call.func)
+            cls = unparse(call.func)  # without parameters, where the call has a class with some
             kept = [cls, *_kept_arguments(call, target.instance)]
             body.bindings.append((f"{variable} = {cls}.__new__({', '.join(kept)})", variable))
             body.instance = variable
@@ -285,7 +285,11 @@ def _import_globals(
     renamed: dict[str, str] = {}
     if home is namespace:
         return renamed  # a function of the program's own: its globals are the session's
-    outer = read_names(definition.body) - facts.locals - set(target.function.__code__.co_freevars)
+    free = set(target.function.__code__.co_freevars)
+    outer = read_names(definition.body) - facts.locals - free
+    owner = target.owner
+    if "__class__" in free and owner is not None and home.get(owner.__name__, missing) is owner:
+        outer |= {owner.__name__} - facts.locals  # for ``_ExplicitSuper``
     for name in sorted(outer):
         if name in home:
             if name in namespace and namespace[name] is home[name]:
@@ -332,14 +336,16 @@ class _ExplicitSuper(ast.NodeTransformer):
         CannotOpen: when it is made, if the session does not know the class by its name.
     """
 
-    def __init__(self, context: DriveContext, target: Target, definition: ast.FunctionDef) -> None:
+    def __init__(
+        self, context: DriveContext, target: Target, definition: ast.FunctionDef, renamed: Mapping[str, str]
+    ) -> None:
         owner = target.owner
         names = parameters(definition.args)
         if owner is None or not names:
             raise CannotOpen(Reason.SUPER)
-        self.owner = owner.__name__
+        self.owner = owner.__name__  # as the body has it: other names come later
         self.instance = names[0]
-        if context.variables.namespace.get(self.owner) is not owner:
+        if context.variables.namespace.get(renamed.get(self.owner, self.owner)) is not owner:
             raise CannotOpen(Reason.SUPER)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:

@@ -26,7 +26,7 @@ from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.nameless import origin_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen
-from trace_mine.tracer.inside.syntax.text import expression, operand
+from trace_mine.tracer.inside.syntax.text import expression, operand, unparse
 
 
 def enter_call(
@@ -48,10 +48,14 @@ def enter_call(
     Raises:
         Raised: an argument raised an exception. The call did not begin.
     """
+    # the class without its parameters makes the instance
+    spelt = call
+    if target.instance is not None and target.bound is not None and target.bound is not call.func:
+        spelt = ast.Call(target.bound, call.args, call.keywords)
     try:
         if arguments is None:
-            arguments = arguments_of(context, call, target)
-        body = prepare(context, call, target, arguments, frame)
+            arguments = arguments_of(context, spelt, target)
+        body = prepare(context, spelt, target, arguments, frame)
     except CannotOpen as error:
         _refuse(context, target, error.reason)
         return None
@@ -149,6 +153,8 @@ def open_call(context: DriveContext, call: ast.Call, target: Target, frame: Fram
         leave_call(context, body, inner, target, result)
         # where an exception left it, too: what handles that is no part of the call
         context.return_to(position)
+    if target.alias is not None and body.instance is not None:
+        context.emit(f"{body.instance}.__orig_class__ = {unparse(target.alias)}", frame, reveal=False)
     return result
 
 

@@ -176,9 +176,12 @@ class DriveContext(ABC):
         """Return the node's text as its author wrote it, where that is the same program; None otherwise."""
         entry = frame.texts.get(id(node))
         if entry is None or entry[0] is not node:
-            lines = self.writer.sources.lines(frame.filename)
-            entry = frame.texts[id(node)] = node, None if lines is None else text_as_written(lines, node)
+            entry = frame.texts[id(node)] = node, self._own_text(node, frame)
         return entry[1]
+
+    def _own_text(self, node: ast.stmt | ast.expr, frame: Frame) -> str | None:
+        lines = None if node.end_lineno is None else self.writer.sources.lines(frame.filename)
+        return None if lines is None else text_as_written(lines, node)
 
     def text(self, node: ast.expr, frame: Frame) -> str:
         """Return an expression's command: as its author wrote it where that can be, as the tree says otherwise."""
@@ -187,12 +190,13 @@ class DriveContext(ABC):
     def source(self, node: ast.stmt, frame: Frame, rewritten: bool = False) -> str:
         """Return a statement's command: as its author wrote it where that can be, as the tree says otherwise.
 
-        ``rewritten``: the statement is a changed copy, so its author's text is another statement.
+        ``rewritten``: the statement is a changed copy; what was changed is changed in its author's text, too.
 
         Raises:
             Restart: the statement cannot be written out.
         """
-        text = None if rewritten else self.author_text(node, frame)
+        # a copy is made anew for each command, so its text is not kept
+        text = self._own_text(node, frame) if rewritten else self.author_text(node, frame)
         if text is not None:
             return text
         try:
@@ -342,7 +346,14 @@ class DriveContext(ABC):
     ) -> ast.Name:
         """Assign an expression to a fresh temporary variable, named ``stem_1`` or so, and return that variable."""
         name = self.variables.temporary(stem)
-        self.emit(f"{name} = {expression(node)}", frame, kind, [name], reveal, origin_of(name, node))
+        self.emit(
+            f"{name} = {self._own_text(node, frame) or expression(node)}",
+            frame,
+            kind,
+            [name],
+            reveal,
+            origin_of(name, node),
+        )
         return ast.Name(name, ast.Load())
 
     # calls

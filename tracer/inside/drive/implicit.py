@@ -12,12 +12,21 @@ from __future__ import annotations
 import ast
 import sys
 import types
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.context import DriveContext
+from trace_mine.tracer.inside.drive.descriptors import property_call
 from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.implied import (
+    HEAP_TYPE,
+    ImplicitCall,
+    class_flags,
+    found_in,
+    is_instance,
+    known_value,
+    special_of,
+)
 from trace_mine.tracer.inside.drive.operators import (
     BINARY,
     COMPARED,
@@ -27,40 +36,14 @@ from trace_mine.tracer.inside.drive.operators import (
     is_print,
     operands,
 )
-from trace_mine.tracer.inside.drive.targets import Target, static_value, target_of_function
 from trace_mine.tracer.inside.drive.variables import missing
-from trace_mine.tracer.inside.observe.describe import attributes, class_dict, class_mro, plain_access
+from trace_mine.tracer.inside.observe.describe import attributes, class_mro
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.text import operand as operand_text
+from trace_mine.tracer.inside.syntax.text import unparse
 
 _NUMBERS = (int, float, complex, bool)
 """Types whose operators return NotImplemented for an instance of a class of the program's."""
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that a program made
-_flags: Callable[[type], int] = type.__dict__["__flags__"].__get__
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImplicitCall:
-    """A call that an expression makes without saying so.
-
-    Attributes:
-        call: the call as an expression, ``a.__class__.__add__(a, b)``.
-        target: its function.
-        kind: the type that its value must have for it to be the expression's; None: any.
-        is_negated: the expression's value is the negated truth of the call's.
-        may_decline: the function may return NotImplemented, for Python to ask the other operand.
-        reflected: the call that Python makes then; None where it can't be opened.
-    """
-
-    call: ast.Call
-    target: Target
-    kind: type | None = None
-    is_negated: bool = False
-    may_decline: bool = False
-    reflected: ImplicitCall | None = None
-
-    def __post_init__(self) -> None:
-        if self.reflected is not None and not self.may_decline:
-            raise ValueError("expected may_decline where there is a reflected call; a call without one is the last")
 
 
 def concerns(context: DriveContext, asked: list[Asked]) -> bool:
@@ -70,7 +53,7 @@ def concerns(context: DriveContext, asked: list[Asked]) -> bool:
     """
     for operand, names in asked:
         kind = _class_of(context, operand)
-        if kind is not None and any(_is_own(context, _found(kind, name)[0]) for name in names):
+        if kind is not None and any(_is_own(context, found_in(kind, name)[0]) for name in names):
             return True
     return False
 
@@ -81,22 +64,21 @@ def _class_of(context: DriveContext, operand: ast.expr) -> type | None:
     The instance may be yet to be made, by a call of its class.
     """
     value = known_value(context, operand)
-    if _is_instance(value):
+    if is_instance(value):
         return type(value)
     made = known_value(context, operand.func) if isinstance(operand, ast.Call) else missing
     return made if type(made) is type else None
 
 
 def _is_own(context: DriveContext, member: object) -> bool:
-    """Return True for a function of the program's own, and for a property of one."""
+    """Return True for a function of the program's own, and for a property or descriptor that calls one."""
     if type(member) is property:
         member = member.fget
+    elif type(member) is cached_property:
+        member = attributes(member).get("func")
+    elif member is not missing and class_flags(type(member)) & HEAP_TYPE:
+        member = found_in(type(member), "__get__")[0]
     return isinstance(member, types.FunctionType) and context.writer.sources.is_own(member.__code__.co_filename)
-
-
-def known_value(context: DriveContext, node: ast.expr) -> object:
-    """Return the value of a name, dotted name or constant by look-ups that run no code of the snippet; else missing."""
-    return node.value if isinstance(node, ast.Constant) else static_value(context, node)
 
 
 def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
@@ -105,7 +87,7 @@ def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     if not context.opening.is_certain:
         return None
     values = [known_value(context, operand) for operand in operands(node)]
-    if not values or missing in map(_known, values) or not any(map(_is_instance, values)):
+    if not values or missing in map(_known, values) or not any(map(is_instance, values)):
         return None
     if isinstance(node, ast.BinOp):
         name = BINARY[type(node.op)]
@@ -113,11 +95,11 @@ def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     if isinstance(node, ast.Compare):
         return _compared(context, node, values)
     if isinstance(node, ast.UnaryOp):
-        return _special(context, UNARY[type(node.op)], [node.operand], values[0])
+        return special_of(context, UNARY[type(node.op)], [node.operand], values[0])
     if isinstance(node, ast.Subscript):
-        return _special(context, "__getitem__", [node.value, node.slice], values[0])
+        return special_of(context, "__getitem__", [node.value, node.slice], values[0])
     if isinstance(node, ast.Attribute):
-        return _property(context, node, values[0])
+        return property_call(context, node, values[0])
     if isinstance(node, ast.FormattedValue):
         return text_call(context, node.value, is_repr=node.conversion == ord("r"), is_formatted=node.conversion == -1)
     return _converted(context, node, values[0]) if isinstance(node, ast.Call) and not is_print(node) else None
@@ -128,12 +110,12 @@ def text_call(
 ) -> ImplicitCall | None:
     """Return the call that makes an instance's text; ``is_formatted``: by ``format``, which asks ``str`` by default."""
     value = known_value(context, node)
-    if not context.opening.is_certain or not _is_instance(value):
+    if not context.opening.is_certain or not is_instance(value):
         return None
-    if is_formatted and _found(type(value), "__format__")[1] is not object:
+    if is_formatted and found_in(type(value), "__format__")[1] is not object:
         return None
-    is_repr = is_repr or _found(type(value), "__str__")[1] is object
-    return _special(context, "__repr__" if is_repr else "__str__", [node], value, kind=str)
+    is_repr = is_repr or found_in(type(value), "__str__")[1] is object
+    return special_of(context, "__repr__" if is_repr else "__str__", [node], value, kind=str)
 
 
 def open_implicit(
@@ -162,6 +144,8 @@ def open_implicit(
     # a variable, so that the next command doesn't spell what it shows
     if isinstance(result, ast.Constant) and is_used:
         result = context.assign_temporary(result, "returned", frame, "returned")
+    if implied.kept_as is not None:
+        context.emit(f"{unparse(implied.kept_as)} = {operand_text(result)}", frame, reveal=False)
     return ast.UnaryOp(ast.Not(), result) if implied.is_negated else result
 
 
@@ -176,7 +160,7 @@ def open_special(
 def makes_instance(context: DriveContext, node: ast.expr, name: str) -> bool:
     """Return True if the expression is a call that makes an instance whose class has its own method of this name."""
     kind = _class_of(context, node) if isinstance(node, ast.Call) and context.opening.is_certain else None
-    return kind is not None and _is_own(context, _found(kind, name)[0])
+    return kind is not None and _is_own(context, found_in(kind, name)[0])
 
 
 def special_call(
@@ -187,91 +171,37 @@ def special_call(
     ``generator``: see ``targets.target_of``.
     """
     value = known_value(context, arguments[0])
-    if not context.opening.is_certain or not _is_instance(value):
+    if not context.opening.is_certain or not is_instance(value):
         return None
-    return _special(context, name, arguments, value, generator=generator)
-
-
-def setter_call(context: DriveContext, target: ast.Attribute, value: ast.expr) -> ImplicitCall | None:
-    """Return the call that an assignment to an attribute makes: of a property's setter, or of ``__setattr__``."""
-    holder = known_value(context, target.value)
-    if not context.opening.is_certain or not _is_instance(holder):
-        return None
-    if _found(type(holder), "__setattr__")[1] is not object:
-        return _special(context, "__setattr__", [target.value, ast.Constant(target.attr), value], holder)
-    member, owner = _found(type(holder), target.attr)
-    if type(member) is not property:
-        return None
-    return _accessor(context, (target, "fset"), [target.value, value], member.fset, owner)
+    return special_of(context, name, arguments, value, generator=generator)
 
 
 def in_place(context: DriveContext, target: ast.expr, operator: ast.operator, value: ast.expr) -> ImplicitCall | None:
     """Return the call that ``target += value`` makes now, where the class of the target defines it in place."""
     holder = known_value(context, target)
-    if not context.opening.is_certain or not _is_instance(holder):
+    if not context.opening.is_certain or not is_instance(holder):
         return None
-    return _special(context, f"__i{BINARY[type(operator)]}__", [target, value], holder, may_decline=True)
+    return special_of(context, f"__i{BINARY[type(operator)]}__", [target, value], holder, may_decline=True)
 
 
 def has_in_place(context: DriveContext, target: ast.expr, operator: ast.operator) -> bool:
     """Return True if the class of a variable's value has a method for ``+=`` and the like."""
-    return _found(type(known_value(context, target)), f"__i{BINARY[type(operator)]}__")[0] is not missing
+    return found_in(type(known_value(context, target)), f"__i{BINARY[type(operator)]}__")[0] is not missing
 
 
 def truth(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     """Return the call that a test of an instance makes, of ``__bool__`` or else of ``__len__``."""
     value = known_value(context, node)
-    if not context.opening.is_certain or not _is_instance(value):
+    if not context.opening.is_certain or not is_instance(value):
         return None
-    if _found(type(value), "__bool__")[0] is not missing:
-        return _special(context, "__bool__", [node], value, kind=bool)
-    return _special(context, "__len__", [node], value, kind=int)
+    if found_in(type(value), "__bool__")[0] is not missing:
+        return special_of(context, "__bool__", [node], value, kind=bool)
+    return special_of(context, "__len__", [node], value, kind=int)
 
 
 def _known(value: object) -> object:
     # ``in`` compares by ``==`` as well, which is the snippet's
     return missing if value is missing else None
-
-
-def _is_instance(value: object) -> bool:
-    """Return True for an instance of a class that a program made, which reads attributes as ``object`` does."""
-    kind = type(value)
-    return value is not missing and bool(_flags(kind) & _HEAP_TYPE) and not issubclass(kind, type)
-
-
-def _found(kind: type, name: str) -> tuple[object, type | None]:
-    """Return a special method of a class and the class that it stands in."""
-    for base in class_mro(kind):
-        if name in class_dict(base):
-            return class_dict(base)[name], base
-    return missing, None
-
-
-def _special(
-    context: DriveContext,
-    name: str,
-    arguments: list[ast.expr],
-    value: object,
-    *,
-    kind: type | None = None,
-    is_negated: bool = False,
-    may_decline: bool = False,
-    reflected: ImplicitCall | None = None,
-    generator: bool = False,
-) -> ImplicitCall | None:
-    """Return the call of a special method of the first argument, whose value is ``value``."""
-    member, owner = _found(type(value), name)
-    if not isinstance(member, types.FunctionType) or _found(type(value), "__class__")[1] is not object:
-        return None
-    # the class by the instance: the session need not know it by name
-    function = ast.Attribute(ast.Attribute(arguments[0], "__class__", ast.Load()), name, ast.Load())
-    call = ast.Call(function, arguments, [])
-    target = target_of_function(context, call, member, owner, generator=generator)
-    if target is None:
-        return None
-    return ImplicitCall(
-        call=call, target=target, kind=kind, is_negated=is_negated, may_decline=may_decline, reflected=reflected
-    )
 
 
 def _binary(
@@ -291,12 +221,12 @@ def _binary(
         return None
     reflected = None
     if kind is not other or is_comparison:
-        reflected = _special(context, backward, [right, left], values[1], may_decline=True)
-    owner = _found(kind, forward)[1]
-    if _is_instance(values[0]) and owner is not None and owner is not object:
-        return _special(context, forward, [left, right], values[0], may_decline=True, reflected=reflected)
+        reflected = special_of(context, backward, [right, left], values[1], may_decline=True)
+    owner = found_in(kind, forward)[1]
+    if is_instance(values[0]) and owner is not None and owner is not object:
+        return special_of(context, forward, [left, right], values[0], may_decline=True, reflected=reflected)
     # ``object`` knows an instance equal to itself, and declines all else
-    declines = any(kind is each for each in _NUMBERS) or (_is_instance(values[0]) and values[0] is not values[1])
+    declines = any(kind is each for each in _NUMBERS) or (is_instance(values[0]) and values[0] is not values[1])
     return reflected if declines else None
 
 
@@ -305,47 +235,25 @@ def _compared(context: DriveContext, node: ast.Compare, values: list[object]) ->
     operator, sides = node.ops[0], (node.left, node.comparators[0])
     if isinstance(operator, (ast.In, ast.NotIn)):
         is_negated = isinstance(operator, ast.NotIn)
-        if not _is_instance(values[1]):
+        if not is_instance(values[1]):
             return None
-        return _special(context, "__contains__", [*reversed(sides)], values[1], kind=bool, is_negated=is_negated)
+        return special_of(context, "__contains__", [*reversed(sides)], values[1], kind=bool, is_negated=is_negated)
     if isinstance(operator, (ast.Is, ast.IsNot)):
         return None
-    if isinstance(operator, ast.NotEq) and _found(type(values[0]), "__ne__")[1] is object:
+    if isinstance(operator, ast.NotEq) and found_in(type(values[0]), "__ne__")[1] is object:
         # ``object`` negates what ``__eq__`` says, unless that is NotImplemented
-        return _special(context, "__eq__", [*sides], values[0], kind=bool, is_negated=True)
+        return special_of(context, "__eq__", [*sides], values[0], kind=bool, is_negated=True)
     return _binary(context, node, COMPARED[type(operator)], sides, values, is_comparison=True)
 
 
-def _property(context: DriveContext, node: ast.Attribute, value: object) -> ImplicitCall | None:
-    """Return the call of a property's getter, or of ``__getattr__`` where there is no such attribute."""
-    kind = type(value)
-    member, owner = _found(kind, node.attr)
-    if not plain_access(kind):
-        return None
-    if member is missing and node.attr not in attributes(value):
-        return _special(context, "__getattr__", [node.value, ast.Constant(node.attr)], value)
-    # an AttributeError of the getter would have Python call ``__getattr__``
-    if type(member) is not property or _found(kind, "__getattr__")[0] is not missing:
-        return None
-    return _accessor(context, (node, "fget"), [node.value], member.fget, owner)
-
-
-def _accessor(
-    context: DriveContext,
-    spelt: tuple[ast.Attribute, str],
-    arguments: list[ast.expr],
-    function: object,
-    owner: type | None,
-) -> ImplicitCall | None:
-    """Return the call of a property's function, which ``spelt`` names: the attribute, and ``fget`` or ``fset``."""
-    attribute, field = spelt
-    kind = type(known_value(context, attribute.value))
-    if not isinstance(function, types.FunctionType) or _found(kind, "__class__")[1] is not object:
-        return None
-    holder = ast.Attribute(ast.Attribute(attribute.value, "__class__", ast.Load()), attribute.attr, ast.Load())
-    call = ast.Call(ast.Attribute(holder, field, ast.Load()), arguments, [])
-    target = target_of_function(context, call, function, owner)
-    return None if target is None else ImplicitCall(call=call, target=target)
+def opens_look_up(context: DriveContext, node: ast.Attribute) -> bool:
+    """Return True if looking up the function of a call runs one of the program's own that can be opened."""
+    value = known_value(context, node.value)
+    if not is_instance(value):
+        return False
+    member = found_in(type(value), node.attr)[0]
+    # most calls are of methods
+    return not isinstance(member, types.FunctionType) and implicit_call(context, node) is not None
 
 
 def _converted(context: DriveContext, node: ast.Call, value: object) -> ImplicitCall | None:
@@ -355,8 +263,8 @@ def _converted(context: DriveContext, node: ast.Call, value: object) -> Implicit
     # a program may have a ``len`` of its own
     if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
         return None
-    if name == "__str__" and _found(type(value), name)[1] is object:
+    if name == "__str__" and found_in(type(value), name)[1] is object:
         name = "__repr__"
     if name == "__bool__":
-        return truth(context, node.args[0]) if _found(type(value), name)[0] is not missing else None
-    return _special(context, name, [node.args[0]], value, kind=kind)
+        return truth(context, node.args[0]) if found_in(type(value), name)[0] is not missing else None
+    return special_of(context, name, [node.args[0]], value, kind=kind)

@@ -21,6 +21,7 @@ from trace_mine.tracer.inside.drive.arguments import needs_variables
 from trace_mine.tracer.inside.drive.callbacks import CalledBack, called_back, open_called_back
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.comprehensions import Search, is_order_free, open_comprehension
+from trace_mine.tracer.inside.drive.constructions import open_new, opens_new
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.generators import collect, open_called
@@ -35,7 +36,16 @@ from trace_mine.tracer.inside.drive.implicit import (
 from trace_mine.tracer.inside.drive.operators import asked_of, is_print
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.prints import open_texts
-from trace_mine.tracer.inside.drive.sites import UsedUp, collected_generator, each_of, iterates_own, sites_in, used_up
+from trace_mine.tracer.inside.drive.sites import (
+    UsedUp,
+    collected_generator,
+    each_of,
+    iterates_own,
+    looks_up,
+    makes_object,
+    sites_in,
+    used_up,
+)
 from trace_mine.tracer.inside.drive.stored_generators import is_stored, resume, resumption_of, stored_generator
 from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.reasons import Reason
@@ -286,7 +296,7 @@ class Lowering:
             collected = self._collect(generator)
             context.return_to(self._position)
             return self._settled(with_part(node, (("args", 0),), collected), before_site)
-        call = self.arguments(node)
+        call = self.arguments(self._with_function(node) if id(node) in self._sites else node)
         # what a call gave that was opened may be a generator: ``tuple(stream(n))``
         if call is not node and (given := collected_generator(context, call)) is not None:
             collected = self._collect(given)
@@ -296,9 +306,11 @@ class Lowering:
             return self._settled(self._called_back(call, made), before_site)
         if id(node) in self._sites and resumption_of(context, call) is not None:
             return self._resumed(call, before_site, unused)
-        # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
+        # in ``f(x).a.g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
         before = node.func.value if isinstance(node.func, ast.Attribute) else node.func
-        if (id(node) in self._sites or id(before) in self._sites) and not context.budget.is_full:
+        if (id(node) in self._sites or self.has_site(before)) and not context.budget.is_full:
+            if isinstance(call.func, ast.Attribute) and makes_object(context, call):
+                call = with_part(call, (("func", None), ("value", None)), self.held.settle(call.func.value))
             target = target_of(context, call, generator=False)
             if target is not None and needs_variables(context, call, target):
                 call = self._gathered(call)
@@ -309,9 +321,26 @@ class Lowering:
                 context.return_to(self._position)  # the opened call's commands came from other lines
                 if result is not None:
                     return self._result(result, before_site, unused)
+            elif opens_new(context, call):
+                # both of its functions get the arguments
+                call = self._gathered(call)
+                instance = open_new(context, call, self.held, frame)
+                return self._settled(call if instance is None else instance, before_site)
             else:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
+
+    def _with_function(self, node: ast.Call) -> ast.Call:
+        """Open the look-up of a call's function, which comes before its arguments, where that runs a function."""
+        context = self._context
+        if context.budget.is_full or not looks_up(context, node):
+            return node
+        implied = implicit_call(context, node.func)
+        assert implied is not None and isinstance(node.func, ast.Attribute)
+        ast.copy_location(implied.call, node.func)
+        result = open_implicit(context, implied, self._frame)
+        context.return_to(self._position)
+        return node if result is None else with_part(node, (("func", None),), self.held.settle(result, stem="function"))
 
     def _ask_length(self, iterable: ast.expr) -> None:
         """Open the ``__len__`` of an instance, by which Python guesses how long a list of its items will be."""

@@ -38,6 +38,9 @@ CONVERSIONS: dict[str, tuple[str, type | None]] = {
     "str": ("__str__", str),
     "bool": ("__bool__", bool),
     "abs": ("__abs__", None),
+    "next": ("__next__", None),
+    "int": ("__int__", int),
+    "float": ("__float__", float),
 }
 """Built-ins of one argument that return what its special method does, which must be of this very type."""
 _TEXT = ("__str__", "__repr__")

@@ -11,7 +11,8 @@ from trace_mine.tracer.inside.drive.commands import Position
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame, Raised
 from trace_mine.tracer.inside.drive.holding import Held
-from trace_mine.tracer.inside.drive.implicit import ImplicitCall, open_implicit, text_call
+from trace_mine.tracer.inside.drive.implicit import open_implicit, text_call
+from trace_mine.tracer.inside.drive.implied import ImplicitCall
 from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
 from trace_mine.tracer.inside.observe.describe import ATOMS
 from trace_mine.tracer.inside.reasons import Reason

@@ -106,6 +106,8 @@ def _restoring(context: DriveContext, name: str, home: dict[str, object]) -> str
         return None
     if name not in namespace:
         return f"del {name}"
+    if type(namespace[name]) is types.ModuleType and sys.modules.get(name) is namespace[name]:
+        return f"import {name}"
     module = home.get("__name__")
     if type(module) is not str or module == "__main__" or not all(map(str.isidentifier, module.split("."))):
         return None

@@ -8,16 +8,18 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.callbacks import called_back
 from trace_mine.tracer.inside.drive.comprehensions import COLLECTORS, SEARCHES, Search, may_open
+from trace_mine.tracer.inside.drive.constructions import opens_new
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.generators import catches_end
 from trace_mine.tracer.inside.drive.implicit import (
     concerns,
     implicit_call,
-    known_value,
     makes_instance,
+    opens_look_up,
     special_call,
     truth,
 )
+from trace_mine.tracer.inside.drive.implied import known_value
 from trace_mine.tracer.inside.drive.operators import Asked, is_print, operands
 from trace_mine.tracer.inside.drive.stored_generators import is_stored, resumption_of
 from trace_mine.tracer.inside.drive.targets import target_of
@@ -66,7 +68,20 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
         collected_generator(context, node) is not None or used_up(context, node) is not None
     ):
         return True
+    if makes_object(context, node) or looks_up(context, node) or opens_new(context, node):
+        return True
     return target_of(context, node, generator=False) is not None and context.opening.opens_callee(node.func)
+
+
+def makes_object(context: DriveContext, node: ast.Call) -> bool:
+    """Return True for ``C().method()`` with a method of the program's own, which is found once ``C()`` was run."""
+    function = node.func
+    return isinstance(function, ast.Attribute) and makes_instance(context, function.value, function.attr)
+
+
+def looks_up(context: DriveContext, node: ast.Call) -> bool:
+    """Return True for ``x.name(...)`` where looking up ``x.name`` runs a function of the program's own."""
+    return isinstance(node.func, ast.Attribute) and opens_look_up(context, node.func)
 
 
 def collected_generator(context: DriveContext, node: ast.Call) -> ast.expr | None:

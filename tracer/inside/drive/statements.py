@@ -14,7 +14,14 @@ from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
 from trace_mine.tracer.inside.drive.lowering import Lowering, decide
 from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
 from trace_mine.tracer.inside.drive.sites import iterates_own, sites_in
-from trace_mine.tracer.inside.drive.stores import open_augmented, open_store, reads_own, stores_own
+from trace_mine.tracer.inside.drive.stores import (
+    deletes_own,
+    open_augmented,
+    open_deletion,
+    open_store,
+    reads_own,
+    stores_own,
+)
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -181,14 +188,17 @@ def run_plain(context: DriveContext, node: ast.stmt, frame: Frame) -> None:
 
 
 def run_delete(context: DriveContext, node: ast.Delete, frame: Frame) -> None:
-    """Run ``del a, b``; where a call in a target is opened (``del d[f()]``), each target has a command of its own."""
-    if not sites_in(context, *node.targets):
+    """Run ``del a, b``; where a call is opened (``del d[f()]``), each target has commands of its own."""
+    if not sites_in(context, *node.targets) and not any(deletes_own(context, each) for each in node.targets):
         run_plain(context, node, frame)
         return
     context.begin_statement(frame, node.lineno)
     lowering = Lowering(context, frame, node.targets, sites_in(context, *node.targets))
     for target in node.targets:
-        deletion = ast.copy_location(ast.Delete([lowering.finish(lowering.lower(target))]), node)
+        lowered = lowering.finish(lowering.lower(target))
+        if open_deletion(context, lowered, frame):
+            continue
+        deletion = ast.copy_location(ast.Delete([lowered]), node)
         context.emit(context.source(deletion, frame, rewritten=True), frame, writes=sorted(bound_names([deletion])))
 
 

@@ -9,17 +9,17 @@ import ast
 import copy
 
 from trace_mine.tracer.inside.drive.context import DriveContext
+from trace_mine.tracer.inside.drive.descriptors import setter_call
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.implicit import (
-    ImplicitCall,
     concerns,
     has_in_place,
     implicit_call,
     in_place,
     open_implicit,
-    setter_call,
     special_call,
 )
+from trace_mine.tracer.inside.drive.implied import ImplicitCall
 from trace_mine.tracer.inside.drive.operators import asked_of, is_spelt_index
 from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -48,6 +48,23 @@ def _stored(context: DriveContext, target: ast.expr, value: ast.expr) -> Implici
     if isinstance(target, ast.Subscript) and is_spelt_index(target.slice):
         return special_call(context, "__setitem__", [target.value, target.slice, value])
     return None
+
+
+def deletes_own(context: DriveContext, target: ast.expr) -> bool:
+    """Return True if ``del`` of the target makes a call that can be opened."""
+    return not context.budget.is_full and _deleted(context, target) is not None
+
+
+def open_deletion(context: DriveContext, target: ast.expr, frame: Frame) -> bool:
+    """Open the call of ``__delitem__`` that ``del x[i]`` makes; return False where it makes none that can be opened."""
+    implied = None if context.budget.is_full else _deleted(context, target)
+    return implied is not None and open_implicit(context, implied, frame, is_used=False) is not None
+
+
+def _deleted(context: DriveContext, target: ast.expr) -> ImplicitCall | None:
+    if not isinstance(target, ast.Subscript) or not is_spelt_index(target.slice):
+        return None
+    return special_call(context, "__delitem__", [target.value, target.slice])
 
 
 def stores_own(context: DriveContext, target: ast.expr) -> bool:

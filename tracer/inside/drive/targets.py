@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ast
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
+from trace_mine.tracer.inside.drive.aliases import alias_of
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import attributes, has_plain_metaclass, plain_access
@@ -33,6 +34,7 @@ class _Callee:
     bound: ast.expr | None = None
     owner: type | None = None
     instance: type | None = None
+    alias: ast.expr | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class Target:
         bound: the expression of its first argument where the call's form supplies it (``x`` in ``x.method()``).
         owner: the class that it was found in.
         instance: the class, where the call makes an instance.
+        alias: the expression of a class with its parameters (``Stack[int]``), where the call is one of such, which the
+            instance gets as ``__orig_class__``.
         counts_depth: the call counts against the depth of calls that are followed.
     """
 
@@ -53,6 +57,7 @@ class Target:
     bound: ast.expr | None = None
     owner: type | None = None
     instance: type | None = None
+    alias: ast.expr | None = None
     counts_depth: bool = True
 
     def __post_init__(self) -> None:
@@ -69,7 +74,10 @@ def static_value(context: DriveContext, node: ast.expr) -> object:
     if isinstance(node, ast.Name):
         return context.variables.peek(node)
     if isinstance(node, ast.Subscript):
-        return _item(static_value(context, node.value), context.variables.peek(node.slice))
+        # a table of functions by what an attribute says: ``self.rules[token.type]``
+        is_attribute = isinstance(node.slice, ast.Attribute)
+        key = static_value(context, node.slice) if is_attribute else context.variables.peek(node.slice)
+        return _item(static_value(context, node.value), key)
     if not isinstance(node, ast.Attribute):
         return missing
     base = static_value(context, node.value)
@@ -178,6 +186,7 @@ def _opened(
         bound=callee.bound,
         owner=callee.owner,
         instance=callee.instance,
+        alias=callee.alias,
         counts_depth=not (is_named or is_wrapper),
     )
 
@@ -185,6 +194,10 @@ def _opened(
 def _callee_of(context: DriveContext, call: ast.Call) -> _Callee | None:
     """Return the function that the call's form leads to; None where it is not a Python function, or cannot be found."""
     function = call.func
+    alias = alias_of(function, lambda node: static_value(context, node))
+    if alias is not None:
+        made = _called(alias.origin, call)
+        return None if made is None else replace(made, bound=alias.of_origin, alias=function if alias.is_kept else None)
     if not isinstance(function, ast.Attribute):
         return _called(static_value(context, function), call)
     above = _above(context, function)

@@ -286,11 +286,14 @@ class SessionWriter:
         for source in shown_by:
             self.show_by_command(source)
         if error is not None:
+            self._opening.unshown([*command.wrote, *binds])
             return  # a reveal here would stand between the command and the handler's statements
         # a name that is bound to an equal value again was written all the same
         command.wrote += [name for name in binds if name not in command.wrote and self.variables.has_value(name)]
         if reveal:
             self._opening.reveal_after(command.source, binds, command.wrote, self)
+        else:
+            self._opening.unshown(command.wrote)
 
     def message_of(self, error: BaseException) -> str | None:
         """The lines of an exception as ``doctext.message_of`` has them; None, too, where its ``__str__`` printed

@@ -272,6 +272,7 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
         opens_statements=job.open_statements,
         skips_loops=job.skip_loops,
         opens_comprehensions=job.open_comprehensions,
+        repeats=job.repeats,
     )
 
 

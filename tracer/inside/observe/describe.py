@@ -65,7 +65,7 @@ _type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 class_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 class_dict: Callable[[type], Mapping[str, object]] = type.__dict__["__dict__"].__get__
 _module_dict: Callable[[object], dict[str, object]] = vars(types.ModuleType)["__dict__"].__get__
-_arguments: Callable[[BaseException], object] = BaseException.__dict__["args"].__get__
+_arguments: Callable[[BaseException], tuple[object, ...]] = BaseException.__dict__["args"].__get__
 _enum_reprs = (vars(enum.Enum)["__repr__"], vars(enum.Flag)["__repr__"])
 _layouts: dict[int, Layout] = {}
 """By the class's id, as a metaclass of the snippet may decide how the class hashes."""
@@ -234,7 +234,7 @@ class Teller:
             parts.append(table)
         elif fields:
             parts.append(self._fields(fields, depth))
-        return f"{name}({'; '.join(parts)})" if parts else f"<{name}>"
+        return f"{name}({'; '.join(filter(None, parts))})" if parts else f"<{name}>"
 
     def _fields(self, fields: dict[str, object], depth: int) -> str:
         return ", ".join(f"{key}={self.tell(field, depth)}" for key, field in self._some(fields.items()))
@@ -264,7 +264,7 @@ class Teller:
         if issubclass(kind, frozenset):
             return [f"frozenset({self._set(frozenset.__iter__(value), frozenset.__len__(value), depth)})"]
         if issubclass(kind, BaseException):  # its arguments and not its text: ``__str__`` is the snippet's
-            return [self.tell(_arguments(value), depth)]
+            return [self._items(_arguments(value), depth)]
         for base in (int, float, str, bytes, complex):
             if issubclass(kind, base):
                 return [base.__repr__(value)]

@@ -234,6 +234,7 @@ class DriveJob(Record):
         open_statements: False keeps each statement of the snippet as one command.
         open_comprehensions: all comprehensions are shown as loops.
         skip_loops: loops are one command each.
+        repeats: without a ``view``, reveals that tell nothing are shown, too.
         from_file: definitions are compiled under the program's file and lines.
         as_file: the program's file is run by one command.
         view: what may be opened and shown; None: everything.
@@ -250,6 +251,7 @@ class DriveJob(Record):
     open_statements: bool = True
     open_comprehensions: bool = False
     skip_loops: bool = False
+    repeats: bool = False
     as_file: bool = False
     from_file: bool = False
     view: ViewRequest | None = None

@@ -2,17 +2,19 @@
 
 ``definition_text`` gives a ``def`` that can be executed anywhere: it has its author's lines, but neither decorators nor
 what evaluating its header would need names for. A default that may run something is ``...``, an annotation that may is
-a string. The docstring is its first line: its examples would tell what the session is about to show.
+a string. The docstring is its first sentence: its examples would tell what the session is about to show.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import itertools
 import re
 from collections.abc import Callable, Iterator
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.changed_text import Span, replaced
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import (
     CHANGED_BY_DOCTEST,
@@ -24,11 +26,11 @@ from trace_mine.tracer.inside.syntax.text import (
 
 LONGEST_CALL = 200
 """Characters of a call in a comment; a call that is longer is cut."""
+_BEGINS = frozenset("`'\"(")
+"""What a line of a sentence begins with, where it is no letter or digit."""
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 LONGEST_SOURCE = 20_000
 """Characters of a function that is shown; 99.9% of functions are shorter."""
-
-Span = tuple[ast.expr | ast.stmt, str]
-"""A node with the text that is to stand in its place."""
 
 
 def one_line(text: str, longest: int = LONGEST_CALL) -> str:
@@ -66,7 +68,7 @@ def _last_name(node: ast.expr) -> str:
 def _as_asked(call: ast.Call) -> ast.AST:
     """Return a call that the driver spells, ``x.__class__.__len__(x)``, as its author means it: ``x.__len__()``.
 
-    Of a property's functions that is the attribute, or the assignment to it.
+    Of the functions of a property or descriptor that is the attribute, or the assignment to it.
     """
     function, fields = call.func, []
     while isinstance(function, ast.Attribute) and function.attr != "__class__":
@@ -75,10 +77,18 @@ def _as_asked(call: ast.Call) -> ast.AST:
     is_asked = isinstance(function, ast.Attribute) and bool(fields) and bool(call.args)
     if not (is_asked and isinstance(function, ast.Attribute) and ast.dump(function.value) == ast.dump(call.args[0])):
         return call
-    asked: ast.expr = ast.Attribute(call.args[0], fields[-1], ast.Load())
-    if fields[0] == "fget":
+    held, word = call.args[0], fields[0]
+    asked: ast.expr = ast.Attribute(held, fields[-1], ast.Load())
+    # of a descriptor, ``x.__class__.__dict__['name'].__class__.__get__``, the object is its second argument
+    if isinstance(held, ast.Subscript) and isinstance(held.slice, ast.Constant) and len(call.args) == 3:
+        is_held = isinstance(held.value, ast.Attribute) and held.value.attr == "__dict__"
+        if is_held and word in ("__get__", "__set__") and type(held.slice.value) is str:
+            asked = ast.Attribute(call.args[1], held.slice.value, ast.Load())
+            value = None if word == "__get__" else call.args[2]
+            return asked if value is None else ast.fix_missing_locations(ast.Assign([asked], value, lineno=1))
+    if word == "fget" or (word == "func" and len(fields) == 2):
         return asked
-    if fields[0] == "fset":
+    if word == "fset":
         return ast.fix_missing_locations(ast.Assign([asked], call.args[1], lineno=1))
     return ast.Call(asked, call.args[1:], call.keywords)
 
@@ -134,7 +144,7 @@ def _as_tree(definition: ast.FunctionDef, name: str, is_safe: Callable[[ast.expr
     plain.decorator_list, plain.name = [], name
     tree = _parsed(unparse(_without_docstring(plain)))
     lines = unparse(tree).split("\n")
-    text = "\n".join(_replaced(lines, [*_docstring(tree), *_header(tree, is_safe)], (1, 0)))
+    text = "\n".join(replaced(lines, [*_docstring(tree), *_header(tree, is_safe)], (1, 0)))
     return _with_comment(without_blank_lines(text), comment)
 
 
@@ -162,12 +172,13 @@ def _own_text(
     head = f"def {definition.name}"
     if len(block) != last - first + 1 or not block[0][indent:].startswith(head):
         return None
-    if any(line[:indent].strip() for line in block):
+    document = _document(definition)
+    of_document = range(document.lineno + 1, (document.end_lineno or 0) + 1) if document is not None else ()
+    if any(line[:indent].strip() for number, line in enumerate(block, first) if number not in of_document):
         return None  # a comment or a string stands further left
     # columns of a tree count bytes of UTF-8
     block[-1] = block[-1].encode("utf-8", "surrogatepass")[: definition.end_col_offset].decode("utf-8", "surrogatepass")
     block = [line[indent:] for line in block]
-    document = _document(definition)
     strings = [
         node
         for node in ast.walk(definition)
@@ -185,7 +196,7 @@ def _own_text(
             return None
     inside = {line for node in strings for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
     spans = [*_docstring(definition), *_header(definition, is_safe)]
-    texts = _replaced(block, spans, (first, indent))
+    texts = replaced(block, spans, (first, indent))
     texts[0] = texts[0].replace(head, f"def {name}", 1)
     # blank lines end a block at a prompt; of a node of several lines the further ones are empty now
     text = "\n".join(line for number, line in enumerate(texts, first) if line.strip() or number in inside)
@@ -199,13 +210,13 @@ def _without_decorators(definition: ast.FunctionDef) -> ast.FunctionDef:
 
 
 def _without_docstring(definition: ast.FunctionDef) -> ast.FunctionDef:
-    """Return a definition whose docstring is its first line."""
+    """Return a definition whose docstring is its first sentence."""
     document = _document(definition)
     if document is None:
         return definition
     short = copy.copy(definition)
     short.body = [
-        ast.copy_location(ast.Expr(ast.Constant(_first_line(document.value))), document),
+        ast.copy_location(ast.Expr(ast.Constant(_summary(document.value))), document),
         *definition.body[1:],
     ]
     return short
@@ -217,11 +228,16 @@ def _document(definition: ast.FunctionDef) -> ast.Expr | None:
     return first if is_text and isinstance(first, ast.Expr) else None
 
 
-def _first_line(value: ast.expr) -> str:
-    """The first line of a docstring, which is no example."""
+def _summary(value: ast.expr) -> str:
+    """The first sentence of a docstring, on one line; its first line, where it has a long one or an example."""
     assert isinstance(value, ast.Constant)
-    line = str(value.value).strip().split("\n")[0].strip()
-    return "..." if line.startswith(">>>") else one_line(line)
+    lines = [line.strip() for line in str(value.value).strip().split("\n")]
+    if lines[0].startswith(">>>"):
+        return "..."
+    # a list, an underline or a field (``:param x:``) is no part of a sentence
+    sentence = list(itertools.takewhile(lambda line: line[:1].isalnum() or line[:1] in _BEGINS, lines[1:]))
+    text = _END_OF_SENTENCE.split(" ".join([lines[0], *sentence]), maxsplit=1)[0]
+    return one_line(text if len(text) <= LONGEST_CALL else lines[0])
 
 
 def _docstring(definition: ast.FunctionDef) -> Iterator[Span]:
@@ -229,7 +245,7 @@ def _docstring(definition: ast.FunctionDef) -> Iterator[Span]:
     document = _document(definition)
     if document is None or not isinstance(document.value, ast.Constant):
         return
-    line = _first_line(document.value)
+    line = _summary(document.value)
     if document.value.value != line:
         yield document, repr(line) if set(line) & set('"\\') else f'"""{line}"""'
 
@@ -245,22 +261,6 @@ def _header(definition: ast.FunctionDef, is_safe: Callable[[ast.expr], bool]) ->
     for note in [*notes, *([definition.returns] if definition.returns is not None else [])]:
         if not is_safe(note):
             yield note, repr(one_line(unparse(note)))
-
-
-def _replaced(lines: list[str], spans: list[Span], origin: tuple[int, int]) -> list[str]:
-    """Return lines with other texts in the place of some nodes; lines that a node leaves over are empty.
-
-    ``origin`` is the line and column, in the nodes' positions, of the first character.
-    """
-    line_0, column_0 = origin
-    made = [line.encode("utf-8", "surrogatepass") for line in lines]
-    for node, new in sorted(spans, key=lambda span: (span[0].lineno, span[0].col_offset), reverse=True):
-        first, last = node.lineno - line_0, (node.end_lineno or node.lineno) - line_0
-        end = (node.end_col_offset or 0) - column_0
-        made[first] = made[first][: node.col_offset - column_0] + new.encode() + made[last][end:]
-        for number in range(first + 1, last + 1):
-            made[number] = b""
-    return [line.decode("utf-8", "surrogatepass") for line in made]
 
 
 def _comment(definition: ast.FunctionDef, qualified: str) -> str:

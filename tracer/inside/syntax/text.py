@@ -13,6 +13,7 @@ import io
 import tokenize
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.changed_text import changed_texts
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 
 _unparse = ast.unparse  # bound before the snippet runs, which may patch ``ast``
@@ -108,8 +109,8 @@ def indented(source: str) -> str:
 def text_as_written(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
     """Return the node's text as its author wrote it; None where that text would not do as a command.
 
-    Text of one line qualifies wherever it stands, text of several lines only at the left margin; neither with tabs or
-    doctest directives, and both only where they parse to the very same tree, which a renamed local makes another.
+    It has no tabs and no doctest directives, and parses to the very same tree. Where a local was renamed, or a call in
+    it opened, that alone is changed in the text.
 
     Args:
         lines: the lines of the node's file.
@@ -120,31 +121,52 @@ def text_as_written(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
         return None
     try:
         cleaned = without_blank_lines(text)
-        parsed = ast.parse(cleaned).body
-    except (CannotOpen, SyntaxError, ValueError, RecursionError):
-        return None  # a part of a statement need not compile by itself: the tree then says what the command is
-    if len(parsed) != 1:
+    except CannotOpen:
         return None
-    tree: ast.AST = parsed[0]
-    if isinstance(node, ast.expr) and isinstance(tree, ast.Expr):
-        tree = tree.value
+    # a part of a statement need not compile by itself: the tree then says what the command is
+    tree = _parsed_as(node, cleaned)
     # the file on disk may have changed since it was imported, and renamed trees keep the positions of the old ones
-    return cleaned if same_tree(tree, node) else None
+    if tree is None or same_tree(tree, node):
+        return None if tree is None else cleaned
+    for changed in changed_texts(cleaned, tree, node):
+        again = _parsed_as(node, changed)
+        if again is not None and same_tree(again, node):
+            return None if any(mark in changed for mark in CHANGED_BY_DOCTEST) else changed
+    return None
+
+
+def _parsed_as(node: ast.stmt | ast.expr, text: str) -> ast.AST | None:
+    """Return the one statement of a text, or the expression that it is where the node is one; None: it is not one."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if len(body) != 1:
+        return None
+    statement = body[0]
+    return statement.value if isinstance(node, ast.expr) and isinstance(statement, ast.Expr) else statement
 
 
 def _text_between(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
-    """Return the text from the node's first character to its last; None where its lines are not at the left margin."""
+    """Return the text from the node's first character to its last, its further lines without the indent of the first;
+    None where one of them has less.
+    """
     if node.end_lineno is None or node.end_col_offset is None:
         return None
     # a decorated definition's ``lineno`` is that of ``def``
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-    if node.end_lineno > len(lines) or (first != node.end_lineno and node.col_offset != 0):
+    if node.end_lineno > len(lines):
         return None
     block = lines[first - 1 : node.end_lineno]
     # columns of a tree count bytes of UTF-8
-    encoded = block[-1].encode("utf-8", "surrogatepass")[: node.end_col_offset]
-    block[-1] = (encoded[node.col_offset :] if len(block) == 1 else encoded).decode("utf-8", "surrogatepass")
-    return "\n".join(block)
+    block[-1] = block[-1].encode("utf-8", "surrogatepass")[: node.end_col_offset].decode("utf-8", "surrogatepass")
+    indent = block[0][: len(block[0]) - len(block[0].lstrip(" "))]
+    if not all(line.startswith(indent) for line in block if line.strip()):
+        return None
+    # of a decorated definition's first line, what stands before ``@`` is the indent
+    start = len(indent) if first != node.lineno else node.col_offset
+    block[0] = block[0].encode("utf-8", "surrogatepass")[start:].decode("utf-8", "surrogatepass")
+    return "\n".join([block[0], *(line.removeprefix(indent) for line in block[1:])])
 
 
 def same_tree(one: ast.AST, other: ast.AST) -> bool:
@@ -229,7 +251,8 @@ def is_literal(node: ast.expr) -> bool:
     if isinstance(node, ast.Constant):
         return True
     if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant)
+        is_number = isinstance(node.operand, ast.Constant) and type(node.operand.value) in (int, float, complex)
+        return isinstance(node.op, ast.USub) and is_number
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         return all(is_literal(item) for item in node.elts)
     if isinstance(node, ast.Dict):

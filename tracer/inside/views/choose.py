@@ -24,6 +24,7 @@ def choose_opening(
     opens_statements: bool,
     skips_loops: bool,
     opens_comprehensions: bool,
+    repeats: bool = False,
 ) -> Opening:
     """Make the opening of a session.
 
@@ -36,10 +37,13 @@ def choose_opening(
         opens_statements: False keeps every compound statement as one command.
         skips_loops: True keeps loops as one command.
         opens_comprehensions: True opens all comprehensions, in a session without a spacing.
+        repeats: reveals that tell nothing are given, in a session without a spacing (which says it of its own).
     """
     opening: Opening
     if spacing is None:
-        opening = OpensAll(Reveals(namespace, is_own), spare=spare, comprehensions=opens_comprehensions)
+        opening = OpensAll(
+            Reveals(namespace, is_own), spare=spare, comprehensions=opens_comprehensions, repeats=repeats
+        )
     elif make_world is None:
         opening = OpensSpaced(namespace, SpacedReveals(spacing))
     else:

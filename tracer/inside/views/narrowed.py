@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import final
 
 from trace_mine.tracer.inside.reasons import Reason
@@ -67,6 +67,9 @@ class Narrowed(Opening):
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
         self._inner.reveal_after(source, binds, wrote, session)
+
+    def unshown(self, names: Iterable[str]) -> None:
+        self._inner.unshown(names)
 
     def forget(self, name: str) -> None:
         self._inner.forget(name)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from trace_mine.tracer.inside.reasons import Reason
@@ -140,6 +140,10 @@ class Opening(ABC):
                 which values changed depends on the hidden outcomes.
             session: takes the reveals.
         """
+
+    @abstractmethod
+    def unshown(self, names: Iterable[str]) -> None:
+        """Take note that a command wrote these variables, and that no reveal follows it."""
 
     @abstractmethod
     def forget(self, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import final
 
 from trace_mine.tracer.inside.reasons import Reason
@@ -78,6 +78,9 @@ class OpensSpaced(Opening):
         given = self._reveals.given(name)
         value = self._namespace[name]
         return given is None or given[1] != (repr(value) if "!r" in given[0] else str(value))
+
+    def unshown(self, names: Iterable[str]) -> None:
+        pass  # a value that the text gave is compared with the one that is there
 
     def forget(self, name: str) -> None:
         self._reveals.forget(name)

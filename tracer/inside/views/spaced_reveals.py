@@ -3,8 +3,9 @@
 If the values decided what is shown, then a variable that is *not* shown would tell something, and the exact belief over
 hidden outcomes would have to account for it.
 
-A reveal that tells nothing is left out: of a variable that no command has bound since the text gave its value, and that
-still has this value in every state that agrees with the text. That is known from the text, so it gives nothing away.
+A reveal that tells nothing is left out: of a variable that no command has bound since the text gave its value, under
+this name or another one that the text has for it (``x = y``), and that still has this value in every state that agrees
+with the text. That is known from the text, so it gives nothing away.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.observe.reveals import spelt_and_aliased
+from trace_mine.tracer.inside.observe.reveals import Assigned, assigned
 
 LONGEST_VALUE = 160
 """Characters of a value that such a reveal may show: as many as a reveal of the plain view (``observe/reveals``)."""
@@ -74,6 +75,7 @@ class SpacedReveals:
         self._names: dict[str, None] = {}
         self._reveal_of: dict[str, str] = {}  # the command of each reveal that was given, with its variable
         self._given: dict[str, str] = {}  # variables whose value the text gave since it was bound, as a reveal shows it
+        self._same: dict[str, int] = {}  # variables that the text binds to one value, by a number for each value
         # seeded by a text, which ``random`` hashes by SHA-512: neighbouring seeds give unrelated draws
         self._draw = random.Random(f"reveals {spacing.seed}")
 
@@ -83,7 +85,8 @@ class SpacedReveals:
         name = self._reveal_of.get(source)
         if name is not None and error is None:
             prefix = f"{name} " if self._spacing.style == "print" else ""
-            self._given[name] = output.removesuffix("\n").removeprefix(prefix)
+            shown = output.removesuffix("\n").removeprefix(prefix)
+            self._given.update(dict.fromkeys((name, *self._other_names(name)), shown))
 
     def given(self, name: str) -> tuple[str, str] | None:
         """Return an expression, and its value where the variable still is what the text gave; None: it was bound since.
@@ -108,7 +111,8 @@ class SpacedReveals:
         self._names.update(dict.fromkeys(binds))
         for name in binds:
             self._given.pop(name, None)
-        self._given.update(self._spelt(source))
+            self._same.pop(name, None)
+        self._note_assigned(assigned(source))
         # a reveal is reported by ``emitted`` alone, so reveals do not count as commands here
         self._num_commands += 1
         spacing = self._spacing
@@ -132,12 +136,25 @@ class SpacedReveals:
         """Leave a variable out that is gone."""
         self._names.pop(name, None)
         self._given.pop(name, None)
+        self._same.pop(name, None)
 
-    def _spelt(self, source: str) -> Mapping[str, str]:
-        """Return the variables whose value the command spells (``x = 3``), as a reveal would show it."""
-        names, _ = spelt_and_aliased(source)
-        if not names:
-            return {}
-        value = ast.literal_eval(ast.parse(source).body[0].value)  # type: ignore[attr-defined]  # an assignment
-        shown = str(value) if self._spacing.style == "print" else repr(value)
-        return dict.fromkeys(names, shown)
+    def _other_names(self, name: str) -> list[str]:
+        number = self._same.get(name)
+        return [] if number is None else [other for other, of_other in self._same.items() if of_other == number]
+
+    def _note_assigned(self, command: Assigned) -> None:
+        """Take note of the names that a command binds to one value, and of the value, where the text gives it."""
+        if not command.names:
+            return
+        if command.is_spelt:
+            assert command.value is not None  # an assignment's
+            value = ast.literal_eval(command.value)
+            shown = str(value) if self._spacing.style == "print" else repr(value)
+            self._given.update(dict.fromkeys(command.names, shown))
+        elif command.other in self._given:
+            self._given.update(dict.fromkeys(command.names, self._given[command.other]))
+        other = command.other
+        names = (*command.names, *([other] if other is not None and other.isidentifier() else []))
+        if len(names) > 1:
+            number = self._same.get(names[-1], self._num_commands)
+            self._same.update(dict.fromkeys(names, number))

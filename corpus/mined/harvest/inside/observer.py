@@ -186,7 +186,7 @@ class Observer:
             self._ways.look_around(frame, target)
         if seen.num_tries >= MAX_TRIES or len(seen.texts) >= MAX_DISTINCT:
             seen.is_enough = True
-        gives = "" if target.is_generator or target.kind in ("init", "setter") or call is None else call.plain
+        gives = "" if target.is_generator or target.kind == "init" or call is None else call.value
         if follows and values:
             self._pending[frame] = _Pending(values[0][1], step, before, target.kind == "init", why, gives)
         elif gives:

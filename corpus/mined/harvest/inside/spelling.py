@@ -1,8 +1,7 @@
-"""Values as source text with marks: literals, what can be imported, objects by the calls that made them."""
+"""Values as source text with marks: literals, containers, objects by the calls that made them."""
 
 from __future__ import annotations
 
-import builtins
 import collections
 import enum
 import functools
@@ -10,14 +9,13 @@ import io
 import math
 import operator
 import re
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from trace_mine_harvest.authors_text import source_of
+from trace_mine_harvest.names import NAMED, Names
 from trace_mine_harvest.objects import Objects
-from trace_mine_harvest.state import ITERATORS, REPEATABLE, fields_of, is_python_object
+from trace_mine_harvest.state import ITERATORS, REPEATABLE
 from trace_mine_harvest.targets import WatchedFunctions
 from trace_mine_harvest.texts import SELF, Made, Registry, Unspelt
 
@@ -25,8 +23,6 @@ MAX_NODES = 200
 """Values of all arguments of one call together, each with what it holds."""
 MAX_DEPTH = 8
 """Values within each other."""
-MAX_CONSTANT_DEPTH = 4
-"""Attributes on the way from a module's object to one that is named by it."""
 MAX_TEXT = 1_000
 """Characters of one text or number."""
 _BITS = 512
@@ -63,9 +59,7 @@ class CallSpeller:
         self._targets = targets
         self._num_left = 0
         self._met: dict[int, str] = {}
-        self._sources: dict[int, tuple[object, str]] = {}
-        self._constants: dict[int, tuple[object, str, str, str]] = {}
-        self._num_modules = 0
+        self._names = Names(registry, objects, targets)
 
     def begin(self) -> None:
         """Begin a call: an object that is met twice in it is one object."""
@@ -90,13 +84,15 @@ class CallSpeller:
         if kind in ITERATORS:
             return self._iterator(value, depth)
         if kind in REPEATABLE:
-            return f"{self._importable(kind)}{self._without_place(_behind_name(kind, repr(value)))}"
+            return f"{self._names.imported(kind)}{self._without_place(_behind_name(kind, repr(value)))}"
         if isinstance(value, enum.Enum):
             if type(value).__members__.get(value._name_ or "") is not value:
                 raise Unspelt("flags")
-            return f"{self._callable(kind)}.{value._name_}"
-        if isinstance(value, _CALLABLES):
-            return self._callable(value)
+            return f"{self._names.of(kind)}.{value._name_}"
+        if isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, (str, bytes)):
+            return f"{self.spell(value.__self__)}.{value.__name__}"
+        if isinstance(value, NAMED):
+            return self._names.of(value)
         if type(value) is types.MethodType:
             return f"{self.spell(value.__self__, depth + 1)}.{value.__name__}"
         return self._object(value, depth)
@@ -128,14 +124,14 @@ class CallSpeller:
 
     def _deque(self, value: collections.deque[object], depth: int) -> str:
         limit = "" if value.maxlen is None else f", maxlen={value.maxlen}"
-        return f"{self._importable(collections.deque)}([{self._items(value, depth)}]{limit})"
+        return f"{self._names.imported(collections.deque)}([{self._items(value, depth)}]{limit})"
 
     def _default_dict(self, value: collections.defaultdict[object, object], depth: int) -> str:
         factory = self.spell(value.default_factory, depth + 1)
-        return f"{self._importable(collections.defaultdict)}({factory}, {self._dict(value, depth)})"
+        return f"{self._names.imported(collections.defaultdict)}({factory}, {self._dict(value, depth)})"
 
     def _table(self, value: dict[object, object], depth: int) -> str:
-        return f"{self._importable(type(value))}({self._dict(value, depth)})"
+        return f"{self._names.imported(type(value))}({self._dict(value, depth)})"
 
     def _pattern(self, value: re.Pattern[str], depth: int) -> str:
         default = re.compile(value.pattern).flags if len(value.pattern) <= MAX_TEXT else value.flags
@@ -146,18 +142,18 @@ class CallSpeller:
         parts = [value.func, *value.args]
         texts = [self.spell(part, depth + 1) for part in parts]
         texts += [f"{name}={self.spell(item, depth + 1)}" for name, item in value.keywords.items()]
-        return f"{self._importable(functools.partial)}({', '.join(texts)})"
+        return f"{self._names.imported(functools.partial)}({', '.join(texts)})"
 
     def _getter(self, value: object, depth: int) -> str:
         kind, arguments = _reduced(value)[:2]
         if kind is not type(value) or type(arguments) is not tuple:
             raise Unspelt("argument_of_another_class")
-        return f"{self._importable(type(value))}({self._items(arguments, depth)})"
+        return f"{self._names.imported(type(value))}({self._items(arguments, depth)})"
 
     def _text_file(self, value: io.StringIO | io.BytesIO, depth: int) -> str:
         if value.closed or value.tell() != 0:
             raise Unspelt("file")
-        return f"{self._importable(type(value))}({self.spell(value.getvalue(), depth + 1)})"
+        return f"{self._names.imported(type(value))}({self.spell(value.getvalue(), depth + 1)})"
 
     def _iterator(self, value: object, depth: int) -> str:
         function, arguments, *rest = _reduced(value)
@@ -169,65 +165,12 @@ class CallSpeller:
             items = items[start:]
         return f"iter({self.spell(items, depth + 1)})"
 
-    def _callable(self, value: object) -> str:
-        if isinstance(value, types.ModuleType):
-            if sys.modules.get(value.__name__) is not value or not self._may_import(value.__name__):
-                raise Unspelt("test_module")
-            return self._registry.imported(value.__name__, "")
-        if isinstance(value, (types.MethodDescriptorType, types.WrapperDescriptorType)):
-            return f"{self._importable(value.__objclass__)}.{value.__name__}"
-        if isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, (str, bytes)):
-            return f"{self.spell(value.__self__)}.{value.__name__}"
-        try:
-            return self._importable(value)
-        except Unspelt:
-            if type(value) is types.FunctionType:
-                if (steps := self._objects.steps(value)) is not None:
-                    return self._registry.made(Made("function", steps))
-            elif not isinstance(value, type):
-                raise
-        return self._class_or_function(value)
-
-    def _class_or_function(self, value: object) -> str:
-        """The mark of something that stands in a test, by its author's text; each has one mark."""
-        if id(value) not in self._sources:
-            self._sources[id(value)] = (value, self._registry.source(source_of(value, self._may_import)))
-        return self._sources[id(value)][1]
-
-    def _importable(self, value: object) -> str:
-        """The mark of something that has a name in an importable module."""
-        module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-        if value in (operator.itemgetter, operator.attrgetter, operator.methodcaller):
-            module = "operator"
-        if type(module) is not str or type(path) is not str or "<" in path:
-            raise Unspelt("local_function" if isinstance(value, types.FunctionType) else "no_name")
-        if module == "builtins":
-            if getattr(builtins, path, None) is value:
-                return path
-            raise Unspelt("no_name")
-        if not self._may_import(module) or _named(module, path) is not value:
-            raise Unspelt("local_class" if isinstance(value, type) else "local_function")
-        return self._registry.imported(module, path)
-
-    def _may_import(self, module: str) -> bool:
-        """Return True if a session can import the module: it is installed, or one that the repository offers."""
-        loaded = sys.modules.get(module)
-        if loaded is None or module == "__main__":
-            return False
-        file = getattr(loaded, "__file__", None)
-        if type(file) is not str:
-            return module.partition(".")[0] in sys.stdlib_module_names
-        place = self._targets.place(file)
-        if place == "own":
-            return self._targets.leads_to(module, file)
-        return place == "" and not file.startswith("/scratch") and "trace_mine_harvest" not in module
-
     def _object(self, value: object, depth: int) -> str:
         """An object of a class, by the calls that made it."""
         if id(value) in self._met:
             return self._met[id(value)]
         kind = type(value)
-        if (text := self._constant(value)) is not None:
+        if (text := self._names.of_constant(value)) is not None:
             return text
         steps = self._objects.steps(value)
         if steps is None and (place := self._objects.path(value)) is not None:
@@ -239,50 +182,22 @@ class CallSpeller:
         self._met[id(value)] = mark
         return mark
 
-    def _constant(self, value: object) -> str | None:
-        """An object that has a name in one of the repository's modules, or is an attribute of such a one."""
-        if len(sys.modules) != self._num_modules:
-            self._num_modules = len(sys.modules)
-            self._constants = {}
-            for module, loaded in [*sys.modules.items()]:
-                file = getattr(loaded, "__file__", None)
-                if type(file) is str and self._targets.place(file) == "own" and self._may_import(module):
-                    self._add_constants(module, vars(loaded))
-        place = self._constants.get(id(value))
-        if place is None or place[0] is not value:
-            return None
-        return f"{self._registry.imported(place[1], place[2])}{place[3]}"
-
-    def _add_constants(self, module: str, namespace: dict[str, object]) -> None:
-        for name, value in [*namespace.items()]:
-            if name.startswith("__") or not name.isidentifier() or not is_python_object(value):
-                continue
-            self._constants.setdefault(id(value), (value, module, name, ""))
-            pending = [(value, "", 0)]
-            while pending:
-                owner, path, depth = pending.pop()
-                for attribute, inner in (fields_of(owner) or {}).items():
-                    if is_python_object(inner) and attribute.isidentifier() and id(inner) not in self._constants:
-                        self._constants[id(inner)] = (inner, module, name, f"{path}.{attribute}")
-                        if depth < MAX_CONSTANT_DEPTH:
-                            pending.append((inner, f"{path}.{attribute}", depth + 1))
-
     def _directly(self, value: object, depth: int) -> str:
         """The construction of an object whose state says how: a named tuple, a data class, one without a state."""
         kind: type = type(value)
         if isinstance(value, tuple) and type(vars(kind).get("_fields")) is tuple and kind.__bases__ == (tuple,):
-            return f"{self._callable(kind)}({self._items(tuple.__iter__(value), depth)})"
+            return f"{self._names.of(kind)}({self._items(tuple.__iter__(value), depth)})"
         why = self._objects.why_not(value)
         if _is_made_like(kind, object) and self._objects.is_empty(value):
-            return f"{self._callable(kind)}()"
+            return f"{self._names.of(kind)}()"
         for base, way in _BELOW.items():
             if isinstance(value, base) and _is_made_like(kind, base):
                 if not self._objects.has_no_fields(value):
                     raise Unspelt("changed_object")
-                return f"{self._callable(kind)}({way(self, value, depth)})"
+                return f"{self._names.of(kind)}({way(self, value, depth)})"
         is_plain = _constructors(kind)[0] in (BaseException.__init__, Exception.__init__)
         if isinstance(value, BaseException) and is_plain and self._objects.has_no_fields(value):
-            return f"{self._callable(kind)}({self._items(value.args, depth)})"
+            return f"{self._names.of(kind)}({self._items(value.args, depth)})"
         raise Unspelt(why)
 
 
@@ -290,16 +205,6 @@ _Way = Callable[[CallSpeller, Any, int], str]
 """Spells a value of a class that it is entered under, at a depth."""
 _SIMPLE = frozenset(
     (int, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), float, complex, range, slice, bytearray)
-)
-_CALLABLES = (
-    type,
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.ModuleType,
-    types.MethodDescriptorType,
-    types.WrapperDescriptorType,
-    type(functools.lru_cache(len)),
-    type(functools.singledispatch(len)),
 )
 _WAYS: dict[type, _Way] = {
     list: CallSpeller._list,
@@ -377,16 +282,6 @@ def _reduced(value: object) -> tuple[Any, ...]:
     if type(parts) is not tuple:
         raise Unspelt("no_literal")
     return parts
-
-
-def _named(module: str, path: str) -> object:
-    current: object = sys.modules.get(module)
-    for part in path.split("."):
-        try:
-            current = vars(current).get(part)
-        except TypeError:
-            return None
-    return current
 
 
 def _variable_of(kind: type) -> str:

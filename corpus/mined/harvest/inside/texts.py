@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from trace_mine_harvest.operators import ungrouped
+
 _MARK = re.compile("\x01([^\x01]*)\x01")
 RESERVED = frozenset((*keyword.kwlist, *dir(builtins), "_"))
 MAX_STATEMENTS = 40
@@ -184,6 +186,8 @@ class _Renderer:
 
     def _make(self, number: int, thing: Made) -> None:
         steps = [self._text(step) for step in thing.steps]
+        if steps[0].startswith(f"{SELF} = ("):
+            steps[0] = f"{SELF} = {ungrouped(steps[0].removeprefix(f'{SELF} = '))}"
         name = self._unused(thing.name)
         self._taken.add(name)
         self._names[number] = name

@@ -8,6 +8,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 
+from trace_mine_harvest.operators import is_statement
 from trace_mine_harvest.runs import OwnTimeIsOver, within
 from trace_mine_harvest.watched_call import CallTexts
 
@@ -108,17 +109,17 @@ class _Trial:
         variables = [*call["variables"], *given]
         states = {name: self._shown_state(name) for name in variables}
         text = call["named_call"]
-        is_statement = call["kind"] == "setter"
+        statement = is_statement(text)
         shows: list[str] = []
         try:
             with self._watching():
-                if is_statement:
+                if statement:
                     exec(compile(text, "<call>", "exec"), self._names)
                     value: object = None
                 else:
                     value = eval(compile(text, "<call>", "eval"), self._names)
                     reader, value = self._read(value)
-            if not is_statement:
+            if not statement:
                 shows = self._shows(reader, value)
         except Exception as error:
             self.raised = type(error).__name__
@@ -128,7 +129,7 @@ class _Trial:
             commands, text = before, call["named_call"]
         else:
             commands, text = [*call["imports"], *call["before"]], call["call"]
-        self.commands = [*commands, *self._with(text, shows, is_statement=is_statement)]
+        self.commands = [*commands, *self._with(text, shows, is_statement=statement)]
         for name in changed:
             state = self._shown_state(name)
             if state and state[0] and any(command.startswith(f"{name} = ") for command in self.commands):
@@ -137,6 +138,9 @@ class _Trial:
     def _with(self, text: str, shows: Sequence[str], *, is_statement: bool) -> list[str]:
         if is_statement or not shows:
             return [text]
+        if self._call["qualname"].endswith(".__iter__") and text.startswith("iter("):
+            # what `list(iter(a))` does
+            shows = ["list" + text.removeprefix("iter") if show == "list(\x01)" else show for show in shows]
         return [show.replace("\x01", text) or text for show in shows]
 
     def _watching(self) -> _Lines:

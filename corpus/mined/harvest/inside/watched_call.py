@@ -6,6 +6,7 @@ import types
 from typing import TypedDict
 
 from trace_mine_harvest.arguments import argument_texts
+from trace_mine_harvest.operators import as_operand, is_statement, operator_text
 from trace_mine_harvest.spelling import CallSpeller
 from trace_mine_harvest.targets import WatchedFunction, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
@@ -30,6 +31,7 @@ class WatchedCall:
     Attributes:
         target: its function.
         plain: the call, with its arguments in place.
+        value: the same as it can stand before ``[0]``; empty where it is a statement.
         step: the call as a statement in the making of its object; empty where it is none.
         shape: the classes of its arguments.
 
@@ -54,7 +56,8 @@ class WatchedCall:
         self.shape = tuple(type(value).__name__ for _, value in values)
         # arguments that may be changed, by the name of a variable for each: its text is in place of the argument's
         self._given: dict[str, str] = {}
-        self._inline: dict[str, str] = {}
+        # the object of a method that is called by its name
+        self._receiver = ""
         rest = values
         if target.kind == "function" or target.kind == "staticmethod":
             callee = registry.imported(target.module, target.qualname)
@@ -63,10 +66,14 @@ class WatchedCall:
                 raise Unspelt("no_object")
             callee, rest = self._callee(speller, target, code, values)
         texts = argument_texts(speller, code, rest, dict(target.defaults))
-        plain = ", ".join(texts)
-        self.plain = _joined(target, callee, plain)
+        self.plain = self._joined(callee, texts, values)
         named = argument_texts(speller, code, rest, dict(target.defaults), self._given)
-        self._named_call = _joined(target, callee, ", ".join(named))
+        self._named_call = self._joined(callee, named, values)
+        is_special = self._receiver and self.plain != f"{callee}({', '.join(texts)})"
+        if is_special:
+            self.value = "" if is_statement(self.plain) else as_operand(self.plain)
+        else:
+            self.value = "" if target.kind == "setter" else self.plain
         if target.kind == "init":
             self.step = f"{SELF} = {self.plain}"
         elif self._kept and callee == f"{self._kept[0]}.{target.name}" and target.kind == "method":
@@ -94,8 +101,23 @@ class WatchedCall:
         if target.kind in ("property", "setter"):
             return f"{text}.{target.name}", values[1:]
         if _is_reached(type(first), target.name, code):
+            self._receiver = text
             return f"{text}.{target.name}", values[1:]
         return self._registry.imported(target.module, target.qualname), values  # by `super()`, of a class below
+
+    def _joined(self, callee: str, arguments: list[str], values: list[tuple[str, object]]) -> str:
+        """The call as text."""
+        kind = self.target.kind
+        if kind == "property":
+            return callee
+        if kind == "setter":
+            return f"{callee} = {', '.join(arguments)}"
+        if self._receiver and kind == "method":
+            given = [value for _, value in values]
+            special = operator_text(self.target.name, self._receiver, arguments, given)
+            if special is not None:
+                return special
+        return f"{callee}({', '.join(arguments)})"
 
     def record(self) -> CallTexts:
         """The call as commands, with the arguments in place and, where some may be changed, in variables."""
@@ -118,14 +140,6 @@ class WatchedCall:
 def _only_mark(text: str) -> str:
     """A text that is a mark and nothing else; else an empty one."""
     return text if text.startswith("\x01") and text.endswith("\x01") and text.count("\x01") == 2 else ""
-
-
-def _joined(target: WatchedFunction, callee: str, arguments: str) -> str:
-    if target.kind == "property":
-        return callee
-    if target.kind == "setter":
-        return f"{callee} = {arguments}"
-    return f"{callee}({arguments})"
 
 
 def _is_reached(kind: type, name: str, code: types.CodeType) -> bool:

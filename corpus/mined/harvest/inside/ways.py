@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 from collections.abc import Callable
@@ -14,8 +15,10 @@ from trace_mine_harvest.watched_call import WatchedCall
 MAX_ROUTES = 6
 """Calls around it that are written for one function."""
 MAX_ROUTE_TRIES = 60
-MAX_FOCUS = 20
-"""Functions on the way to a function: those of a record."""
+MAX_FOCUS = 40
+"""Frames on the way to a function: those of a record."""
+MAX_GIVERS = 3
+"""Functions that gave one generator, or one local function, to each other."""
 MAX_WAYS = 8
 """Tests and snippets that are written for a function, each of which calls it sooner than those before."""
 
@@ -50,6 +53,9 @@ class Ways:
         self._start, self._num_calls = "", 0
         # by identity of a generator's frame, the functions that gave it: a session opens it where these are opened
         self._givers: dict[int, list[Place]] = {}
+        # the same of local functions, by identity of their code, which is kept so that no other gets its number
+        self._makers: dict[int, list[Place]] = {}
+        self._codes: dict[int, types.CodeType] = {}
         self.spelt: dict[types.FrameType, WatchedCall] = {}
 
     def begin(self, start: str) -> None:
@@ -60,6 +66,8 @@ class Ways:
         """End it: no frame of it goes on."""
         self.spelt.clear()
         self._givers.clear()
+        self._makers.clear()
+        self._codes.clear()
 
     def is_own(self, frame: types.FrameType) -> bool:
         """Return True for a frame of an importable module of the repository's."""
@@ -68,17 +76,27 @@ class Ways:
     def returned(self, frame: types.FrameType, result: object) -> None:
         """Note that a frame returned, or gave a value and goes on later."""
         self.spelt.pop(frame, None)
-        given = result.gi_frame if type(result) is types.GeneratorType else None
-        if given is None or not self._is_opened(frame) or not self._is_opened(given):
-            return
+        kind = type(result)
+        if kind is types.GeneratorType:
+            given: types.FrameType | None = result.gi_frame  # type: ignore[attr-defined]
+            if given is not None and self._is_opened(frame.f_code) and self._is_opened(given.f_code):
+                self._note(self._givers, id(given), frame)
+        elif kind is types.FunctionType and "<locals>" in result.__qualname__:  # type: ignore[attr-defined]
+            code: types.CodeType = result.__code__  # type: ignore[attr-defined]
+            if self._is_opened(frame.f_code) and self._is_opened(code):
+                self._note(self._makers, id(code), frame)
+                self._codes[id(code)] = code
+
+    def _note(self, places: dict[int, list[Place]], number: int, frame: types.FrameType) -> None:
+        """Note that a frame gave what has this number."""
         place = self._targets.place_of(frame.f_code)
-        givers = self._givers.setdefault(id(given), [])
-        if place is not None and len(givers) < MAX_FOCUS:
+        givers = places.setdefault(number, [])
+        if place is not None and place not in givers and len(givers) < MAX_GIVERS:
             givers.append(place)
 
-    def _is_opened(self, frame: types.FrameType) -> bool:
-        """Return True for a frame whose function a session may open: one of the repository's, tests too."""
-        return bool(self._targets.place(frame.f_code.co_filename))
+    def _is_opened(self, code: types.CodeType) -> bool:
+        """Return True for code of a function that a session may open: one of the repository's, tests too."""
+        return bool(self._targets.place(code.co_filename))
 
     def reached(self, frame: types.FrameType, target: WatchedFunction) -> None:
         """Write how this test or snippet comes to call a function, where none before calls it as soon."""
@@ -86,9 +104,9 @@ class Ways:
         known = self._of(target)
         if num_before >= known.least_before or known.num_ways >= MAX_WAYS:
             return
-        known.least_before = num_before
-        focus = self._focus(frame, self._is_opened)
-        if len(focus) <= MAX_FOCUS:
+        focus = self._focus(frame, lambda each: self._is_opened(each.f_code))
+        if focus and len(focus) <= MAX_FOCUS:
+            known.least_before = num_before
             known.num_ways += 1
             way = {"path": target.path, "qualname": target.qualname, "start": self._start, "num_before": num_before}
             self._write({"seen_way": {**way, "focus": focus}})
@@ -110,7 +128,7 @@ class Ways:
         call = self.spelt[outer]
         beyond = outer.f_back
         focus = self._focus(frame, lambda each: each is not beyond)
-        if len(focus) > MAX_FOCUS:
+        if not focus or len(focus) > MAX_FOCUS:
             return
         try:
             record = call.record()
@@ -126,12 +144,27 @@ class Ways:
         return self._known.setdefault((target.path, target.qualname), _Known())
 
     def _focus(self, frame: types.FrameType, goes_on: Callable[[types.FrameType], bool]) -> list[Place]:
-        """The functions of a frame and of those around it, the frame's own last; with those that gave generators."""
+        """The functions of a frame and of those around it, the frame's own last; with those that gave generators, or
+        the local functions that run. One that is on the stack several times is there as often: a session that opens
+        the way goes as deep. None where a frame is one of those that no session opens.
+        """
         focus: list[Place] = []
         outer: types.FrameType | None = frame
         while outer is not None and goes_on(outer) and len(focus) <= MAX_FOCUS:
-            for place in [self._targets.place_of(outer.f_code), *self._givers.get(id(outer), ())]:
-                if place is not None and place not in focus:
-                    focus.append(place)
+            code = outer.f_code
+            if _is_never_opened(code):
+                return []
+            place = self._targets.place_of(code)
+            if place is not None:
+                focus.append(place)
+            for giver in (*self._givers.get(id(outer), ()), *self._makers.get(id(code), ())):
+                if giver not in focus:
+                    focus.append(giver)
             outer = outer.f_back
         return focus[::-1]
+
+
+def _is_never_opened(code: types.CodeType) -> bool:
+    """Return True for the body of a class, which runs within one command, and for coroutines."""
+    is_class_body = not code.co_flags & inspect.CO_NEWLOCALS and code.co_name != "<module>"
+    return is_class_body or bool(code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))

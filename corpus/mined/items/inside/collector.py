@@ -3,6 +3,8 @@
 Every line that is written begins with a random word, since the repository's own code runs in this process and may write
 too. Code that looks through the process can learn the word; what it then invents are snippets, which run in a sandbox.
 The rest of a line is JSON: ``item_protocol`` says of which form, and believes no more than that.
+
+Over 400 lines because an item's fixtures, parameters and statements are found by one walk over pytest's objects.
 """
 
 from __future__ import annotations
@@ -18,18 +20,21 @@ import pytest
 from trace_mine_items.at_prompt import NotFlat
 from trace_mine_items.bodies import flat_body
 from trace_mine_items.drawn_examples import example_of, is_drawn
+from trace_mine_items.few_of_each import few_of_each
 from trace_mine_items.fixed_functions import around_a_case, fixed_functions
 from trace_mine_items.fixture_columns import columns_of
 from trace_mine_items.function_facts import (
     as_dotted,
     class_name,
     first_line,
+    function_of,
     has_plain_init,
     last_line,
     skip_reason,
     uses_of_request,
 )
 from trace_mine_items.known_fixtures import BUILT_IN, OF_PLUGINS, STANDS_IN, WITHOUT_EFFECT
+from trace_mine_items.reached import InheritedTests
 from trace_mine_items.sources import fixture_parameter, imports_for, parametrized
 from trace_mine_items.values import Speller
 from trace_mine_items.warning_filters import filters_of
@@ -44,7 +49,13 @@ MAX_ERRORS = 500
 
 
 def collect(
-    root: str, word: str, write: Callable[[bytes], object], *, options: Sequence[str], marks: Sequence[str]
+    root: str,
+    word: str,
+    write: Callable[[bytes], object],
+    *,
+    options: Sequence[str],
+    marks: Sequence[str],
+    most_of_a_test: int,
 ) -> None:
     """Collect the tests below a folder.
 
@@ -54,20 +65,26 @@ def collect(
         write: writes a line.
         options: pytest's.
         marks: of plugins that are left out.
+        most_of_a_test: the number of items of one test, which differ in their parameters alone, that are written.
     """
     os.chdir(root)
-    plugin = _Plugin(root, marks, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
+    plugin = _Plugin(
+        root, marks, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")), most_of_a_test
+    )
     code = pytest.main([*options, "--collect-only", f"--rootdir={root}", root], plugins=[plugin])
     plugin.finish(int(code))
 
 
 class _Plugin:
-    def __init__(self, root: str, marks: Sequence[str], write: Callable[[dict[str, object]], object]) -> None:
+    def __init__(
+        self, root: str, marks: Sequence[str], write: Callable[[dict[str, object]], object], most_of_a_test: int
+    ) -> None:
         self._root = root
         self._marks = marks
         self._write = write
         self._errors: list[str] = []
-        self._num_items = 0
+        self._most_of_a_test = most_of_a_test
+        self._num_items = self._num_left_out = 0
         self._is_collected = False
 
     def pytest_configure(self, config: Any) -> None:
@@ -87,10 +104,13 @@ class _Plugin:
     def pytest_collection_finish(self, session: Any) -> None:
         if not self._is_collected:
             return
-        for item in session.items:
-            if isinstance(item, pytest.Function):
-                self._num_items += 1
-                self._write({"item_recipe": _Recipe(item, self._root).record()})
+        items = [item for item in session.items if isinstance(item, pytest.Function)]
+        taken = [*few_of_each(items, _test_of, self._most_of_a_test)]
+        inherited = InheritedTests(taken, self._root)
+        for item in taken:
+            self._num_items += 1
+            self._write({"item_recipe": _Recipe(item, self._root, inherited).record()})
+        self._num_left_out = len(items) - self._num_items
 
     def finish(self, code: int) -> None:
         """Write what is to be said of the collection."""
@@ -100,11 +120,17 @@ class _Plugin:
             "exit_code": code,
             "is_whole": self._is_collected,
             "items": self._num_items,
+            "left_out": self._num_left_out,
             "errors": self._errors[:MAX_ERRORS],
             "pytest": pytest.__version__,
             "sys_path": below,
         }
         self._write({"collection_summary": summary})
+
+
+def _test_of(item: Any) -> object:
+    """What items that differ in their parameters alone have in common."""
+    return item.module, item.cls, getattr(item, "originalname", None) or item.name
 
 
 _BODIES: dict[tuple[object, ...], tuple[dict[str, object], frozenset[str]]] = {}
@@ -120,10 +146,11 @@ class _NotSpelt(Exception):
 class _Recipe:
     """What a session of one item needs."""
 
-    def __init__(self, item: Any, root: str) -> None:
+    def __init__(self, item: Any, root: str, inherited: InheritedTests) -> None:
         self._item = item
         self._root = root
-        self._function = inspect.unwrap(getattr(item.function, "__func__", item.function))
+        self._inherited = inherited
+        self._function = function_of(item)
         self._speller = Speller(vars(item.module))
         self._fixtures: dict[tuple[str, int], dict[str, object]] = {}
         self._names = {*getattr(getattr(self._function, "__code__", None), "co_names", ())}
@@ -169,6 +196,8 @@ class _Recipe:
             "has_plain_init": False,
             "is_drawn": False,
             "prepares": [],
+            "home": "",
+            "reaches": [],
         }
         try:
             record["skip"] = skip_reason(item)[:MAX_NODEID]
@@ -181,6 +210,7 @@ class _Recipe:
                     raise _NotSpelt("no_identifier")
             if not record["skip"]:
                 record.update(self._body())
+            record.update(self._inherited.columns(item))
         except _NotSpelt as why:
             record["problem"] = str(why)
         except Exception as error:  # a plugin's or the repository's own object, of any behaviour

@@ -57,6 +57,11 @@ def skip_reason(item: Any) -> str:
     return ""
 
 
+def function_of(item: Any) -> Any:
+    """Return the function of an item without wrappers that say what they wrap."""
+    return inspect.unwrap(getattr(item.function, "__func__", item.function))
+
+
 def class_name(item: Any) -> str:
     """Return the name by which a session reaches the class of an item; empty for a function's.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from trace_mine.corpus.__main__ import main
+from trace_mine.corpus.mined.items.candidates import item_candidates
 from trace_mine.corpus.mined.items.collection import CollectedTests, collect_tests
 from trace_mine.tracer.config import TracerConfig
 
@@ -192,6 +193,19 @@ def test_a_file_that_can_not_be_imported_costs_its_own_tests(make_repository: Ma
     # each of its tests is counted with what it lacks
     assert (stats["found"], stats["rows"]) == (2, 1)
     assert stats["drops"] == {"import_error": 1}
+
+
+def test_of_a_long_table_some_are_collected_and_the_rest_is_counted(make_repository: Make, tmp_path: Path) -> None:
+    """packaging's 60,000 items would take longer to spell than a collection may."""
+    text = "import pytest\n\n\n@pytest.mark.parametrize('n', range(3000))\ndef test_a(n): assert n < 3000\n"
+    root = make_repository("table", {"test_a.py": f"{text}\n\ndef test_b(): assert 1\n"})
+    config = TracerConfig(repository=root, sys_path=("",), site_folders=(SITE,))
+    tests = collect_tests(config, tmp_path / "staging", siblings=3)
+    assert tests.summary is not None
+    assert [item.name for item in tests.items] == ["test_a"] * 48 + ["test_b"]
+    assert (tests.summary.items, tests.summary.left_out) == (49, 2952)
+    candidates, counts = item_candidates(tests, root, [""], {}, siblings=3)
+    assert (len(candidates), counts.collected, counts.left_out) == (4, 3001, 2997)
 
 
 def test_an_identifier_that_is_a_page_costs_its_own_item_alone(make_repository: Make, tmp_path: Path) -> None:

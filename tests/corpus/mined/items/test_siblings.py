@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from test_spelling import Fixture, item
 
 from trace_mine.corpus.mined.items.item_protocol import ItemRecipe
-from trace_mine.corpus.mined.items.siblings import features_of, sampled
+from trace_mine.corpus.mined.items.siblings import features_of, sampled, shape_of
 
 
 def one(text: str, **fields: object) -> ItemRecipe:
@@ -40,6 +40,61 @@ def test_those_that_can_be_spelt_come_first() -> None:
 def test_other_tests_are_no_siblings() -> None:
     items = [one("1"), one("2"), one("3", cls="A"), one("4", path="tests/test_b.py")]
     assert texts(sampled(items, 1)[0]) == ["1", "3", "4"]
+
+
+def written(*body: str, **fields: object) -> ItemRecipe:
+    return item(body=body, body_lines=(1,) * len(body), **fields)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_alike"),
+    [
+        (("r = f('b', -20)", "assert r == 7"), True),
+        (("r = f('b', 2)", "assert r == 7", "assert r == 8"), True),
+        (("x = f('b', 2)", "assert x == 7"), True),
+        (("r = g('b', 2)", "assert r == 7"), False),
+        (("r = f(b, 2)", "assert r == 7"), False),
+        (("r = f('b', 2)", "assert r.x == 7"), False),
+        (("r = f('b', 2)",), False),
+    ],
+)
+def test_tests_whose_statements_differ_in_literals_alone_are_alike(body: tuple[str, ...], is_alike: bool) -> None:
+    one_test = written("r = f('a', 1)", "assert r == 3", name="test_a", binds=("r",))
+    other = written(*body, name="test_c", binds=("x" if "x =" in body[0] else "r",))
+    assert (shape_of(one_test) == shape_of(other)) is is_alike
+    assert len(sampled([one_test, other], 1)[0]) == (1 if is_alike else 2)
+    # the same names may mean another function in another file
+    elsewhere = item(**{name: getattr(other, name) for name in ItemRecipe._fields} | {"path": "tests/test_d.py"})
+    assert len(sampled([one_test, elsewhere], 1)[0]) == 2
+
+
+def test_fixtures_tell_tests_apart() -> None:
+    one_test = written("f(1)", fixtures=(Fixture("a").own(),), order=("a/1",))
+    other = written("f(1)", fixtures=(Fixture("a").own(qualname="b"),), order=("a/1",))
+    assert shape_of(one_test) != shape_of(other)
+
+
+def inherited(cls: str, *reaches: str, body: str = "f(self)", **fields: object) -> ItemRecipe:
+    return written(body, cls=cls, path=f"tests/test_{cls}.py", home="tests/base.py", reaches=reaches, **fields)
+
+
+def classes(items: list[ItemRecipe]) -> str:
+    return "".join(each.cls for each in items)
+
+
+def test_an_inherited_test_is_taken_in_the_classes_that_reach_most() -> None:
+    items = [inherited("A", "a:1"), inherited("B", "a:1"), inherited("C", "a:1", "a:2"), inherited("D", "a:1")]
+    assert classes(sampled(items, 2)[0]) == "AC"
+    assert classes(sampled(items, 1)[0]) == "AC", "no function that a test reaches is lost"
+    assert classes(sampled([inherited(each, "a:1") for each in "ABCDEFG"], 3)[0]) == "ADG"
+
+
+def test_a_function_that_another_test_reaches_needs_no_more_tests() -> None:
+    of_its_own = inherited("C", "a:2", name="test_other", body="g(self)")
+    items = [of_its_own, *(inherited(each, "a:1") for each in "AB"), inherited("C", "a:2")]
+    assert classes(sampled(items, 1)[0]) == "CA"
+    failing = inherited("C", "a:2", name="test_other", body="g(self)", problem="fixture a")
+    assert classes(sampled([failing, *items[1:]], 1)[0]) == "CAC"
 
 
 @pytest.mark.parametrize(
