@@ -6,10 +6,15 @@ keys with a form of their own are used; those of entropy, of keywords and of add
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
+import os
 import re
 from collections.abc import Iterable
 from functools import cache
 from typing import cast
+
+from trace_mine.tracer.sandbox.private_files import kept_fact
 
 LEFT_OUT = frozenset(
     (
@@ -30,6 +35,15 @@ _FLAGS = {"i": re.IGNORECASE, "x": re.VERBOSE}
 @cache
 def detect_secrets_patterns() -> tuple[str, ...]:
     """The patterns, each with its flags in it."""
+    spec = importlib.util.find_spec("detect_secrets")
+    assert spec is not None and spec.submodule_search_locations, "detect-secrets is a dependency of trace-mine"
+    plugins = os.path.join(spec.submodule_search_locations[0], "plugins")
+    # the import takes half a second
+    about = (importlib.metadata.version("detect-secrets"),)
+    return tuple(kept_fact("detect-secrets", about, (plugins,), _patterns))
+
+
+def _patterns() -> list[str]:
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     from detect_secrets.plugins.base import RegexBasedDetector
 
@@ -43,4 +57,4 @@ def detect_secrets_patterns() -> tuple[str, ...]:
             # the line's end closes a comment that a verbose pattern may end with
             end = "\n" if "x" in letters else ""
             patterns[f"(?{letters}:{pattern.pattern}{end})"] = None
-    return tuple(patterns)
+    return [*patterns]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from trace_mine.corpus.cleaning.scrub import find_all
+from trace_mine.corpus.cleaning.scrub import find_all, scrub
 from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Trace
@@ -60,6 +61,14 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _texts(inner)
+
+
+def with_clean_sources(events: EventLog) -> EventLog:
+    """The events with fakes in the sources that they speak of, such as the name at the head of a module.
+
+    Nothing replays these; the values beside them are a run's own, and are looked through as the session is.
+    """
+    return replace(events, sources=tuple(replace(each, text=scrub(each.text).text) for each in events.sources))
 
 
 def _event_texts(events: EventLog) -> Iterator[str]:

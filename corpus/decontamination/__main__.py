@@ -12,6 +12,10 @@ from pathlib import Path
 from trace_mine.corpus.decontamination.benchmark_file import default_place, save_index
 from trace_mine.corpus.decontamination.benchmark_index import SUFFIXES, index_of
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.tracer.visible import one_line
+
+MAX_MESSAGE = 1000
+"""Characters of a message that are shown."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,9 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         made = save_index(index_of(chosen.files), chosen.out)
     except (CorpusError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error), MAX_MESSAGE)}", file=sys.stderr)
         return 2
-    print(f"{made.num_problems} problems in {made.path}")
+    print(f"{made.num_problems} problems in {one_line(str(made.path), MAX_MESSAGE)}")
     return 0
 
 

@@ -6,6 +6,7 @@ parts, what is printed) is true of the session that a reader has. What was repla
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from trace_mine.corpus.cleaning.repository_files import clean_path
 from trace_mine.corpus.mined.reader import RepositoryReader
 from trace_mine.corpus.mined.reader_protocol import CleaningSummary
 from trace_mine.corpus.mined.repositories import Repository
-from trace_mine.corpus.mined.staging import stage_cleaned
+from trace_mine.corpus.mined.staging import stage_cleaned, unreadable
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.stats import CleaningNote
 from trace_mine.tracer.schema import Drop
@@ -61,7 +62,13 @@ class RepositoryCleaner:
         if not answer.files:
             return repository, answer.summary
         files = {each.path: (each.new_path, each.text.encode(each.encoding, "replace")) for each in answer.files}
-        copy = stage_cleaned(repository.root, files, self._staging)
+        try:
+            copy = stage_cleaned(repository.root, files, self._staging)
+        except OSError as error:
+            # the reader's names are no better than the repository that it read
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            copy = unreadable(f"a file can't be written: {error.strerror}")
         if isinstance(copy, Drop):
             self._tell(f"{one_line(repository.fallback_name)} could not be copied clean: {one_line(copy.evidence)}")
             return repository, None

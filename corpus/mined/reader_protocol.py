@@ -406,6 +406,8 @@ class CleanedFile(Record):
     def agree(self) -> None:
         check_relative(self.path)
         check_relative(self.new_path)
+        if not all(self.new_path.split("/")):
+            raise ProtocolError(f"expected the path of a file, got {self.new_path[:40]!r}; send each part of it")
 
 
 @record

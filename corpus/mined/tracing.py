@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
-from trace_mine.corpus.cleaning.remaining import remaining
+from trace_mine.corpus.cleaning.remaining import remaining, with_clean_sources
 from trace_mine.corpus.cleaning.repository_files import clean_path
 from trace_mine.corpus.cleaning.scrub import scrub
 from trace_mine.corpus.decontamination.benchmark_file import Place, problem_in
@@ -155,6 +155,8 @@ def _trace_form(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
         return Drop(reason=Reason.INTERNAL_ERROR, evidence="".join(traceback.format_exception(error)))
     if isinstance(trace, Drop):
         return _record(unit, candidate, trace)
+    if unit.get("cleans") and trace.events is not None:
+        trace = replace(trace, events=with_clean_sources(trace.events))
     if refused := _refused(unit, candidate, trace):
         return refused
     if any(f"{folder}/" in trace.text for folder in unit["hidden"] if len(folder) > 1):
@@ -171,13 +173,17 @@ def _record(unit: MinedPayload, candidate: Candidate, drop: Drop) -> Row | Drop:
     """The record of a snippet without a session that replays, where it has one; else the drop."""
     if drop.record is None or drop.record.events is None:
         return drop
-    if refused := _refused(unit, candidate, drop.record):
+    record, events = drop.record, drop.record.events
+    if unit.get("cleans"):
+        events = with_clean_sources(events)
+        record = replace(record, events=events)
+    if refused := _refused(unit, candidate, record):
         return refused
-    events = _portable(drop.record.events, unit)
+    events = _portable(events, unit)
     # without events it would say nothing
     if not events.events:
         return drop
-    row = make_row(replace(drop.record, events=events), _row_origin(unit, candidate), no_session=drop.reason)
+    row = make_row(replace(record, events=events), _row_origin(unit, candidate), no_session=drop.reason)
     return drop if isinstance(row, Drop) else row
 
 

@@ -8,16 +8,21 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from trace_mine.corpus.cleaning.repository_files import CleaningCounts, clean_files, clean_path
+from trace_mine.corpus.mined.cleaned_repositories import RepositoryCleaner
 from trace_mine.corpus.mined.miner import Mined, MineOptions
+from trace_mine.corpus.mined.reader import RepositoryCleaning, RepositoryReader
+from trace_mine.corpus.mined.reader_protocol import CleanedFile, CleaningSummary
+from trace_mine.corpus.mined.repositories import Repository
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
 from trace_mine.corpus.rows import Row
 from trace_mine.corpus.work import Dropped, Item
 from trace_mine.tracer.event_codec import unpack
+from trace_mine.tracer.inside.protocol.codec import ProtocolError
 
 PLANTED = (
     "jane.doe",
@@ -223,6 +228,15 @@ def test_a_commit_is_known_of_a_clean_copy(tmp_path: Path) -> None:
     assert commits == {"0123456789abcdef0123456789abcdef01234567"}
 
 
+def test_the_head_of_a_library_module_costs_no_row(tmp_path: Path) -> None:
+    """textwrap names its author in a comment, which the events' sources alone have."""
+    items, _ = mined(Path("module:textwrap"), staging=tmp_path / "staging", entries=("script",), limit=1)
+    (row,) = items
+    assert isinstance(row, Row), row
+    text = "".join(source.text for source in unpack(row.columns["events"]).sources)
+    assert "Written by Greg Ward <" in text and "gward@" not in text and "@example.net>" in text
+
+
 def test_an_option_is_a_part_of_the_datasets_identity() -> None:
     assert MineOptions().as_config() != MineOptions(keep_personal=True).as_config()
     assert "keep_personal" not in MineOptions().as_config()
@@ -284,3 +298,30 @@ def test_a_file_with_something_in_its_name_alone_gets_another_name(tmp_path: Pat
     items, _ = mined(archive, staging=tmp_path / "staging", entries=("script",))
     (row,) = items
     assert isinstance(row, Row) and "736-5000" not in row.columns["path"] and row.columns["path"].endswith(".py")
+
+
+# a reader that a repository took over
+
+
+@pytest.mark.parametrize("path", ["../a.py", "/a.py", "a/../../b.py", "", "a//b.py", "a/"])
+def test_a_clean_file_stays_in_the_repository(path: str) -> None:
+    with pytest.raises(ProtocolError):
+        CleanedFile(path="a.py", new_path=path, encoding="utf-8", text="")
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a.py/b.py", ".", "planted"])
+def test_a_name_that_cannot_be_written_costs_the_copy_alone(tmp_path: Path, path: str) -> None:
+    said: list[str] = []
+
+    class Lying:
+        def clean(self, root: Path) -> RepositoryCleaning:
+            file = CleanedFile(path="pyproject.toml", new_path=path, encoding="utf-8", text="")
+            summary = CleaningSummary(num_files=1, replaced={}, examples=(), kept=())
+            return RepositoryCleaning(files=(file,), summary=summary)
+
+    folder = planted(tmp_path)
+    (folder / "a.py").write_text("")
+    repository = Repository(root=folder, fallback_name="planted")
+    cleaner = RepositoryCleaner(tmp_path / "staging", said.append)
+    same, _ = cleaner.clean(cast("RepositoryReader", Lying()), repository)
+    assert same == repository and "could not be copied clean" in said[0]
