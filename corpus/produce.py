@@ -1,4 +1,4 @@
-"""From an origin to a dataset: plans the units, runs the unfinished ones, merges all.
+"""From an origin to a dataset: plans the units, runs the unfinished ones meanwhile, merges all.
 
 ``trace-mine``, ``trace-synth`` and ``trace_mine.mine`` call ``open_ledger`` and ``produce``; they differ in the origin
 alone.
@@ -19,12 +19,15 @@ from trace_mine.corpus.merge import Merged, merge
 from trace_mine.corpus.origin import Origin
 from trace_mine.corpus.plan import DatasetPlan, PlannedUnit
 from trace_mine.corpus.tally import Counts
-from trace_mine.corpus.units import run_units
+from trace_mine.corpus.unit_run import UnitRun
 from trace_mine.corpus.work import Marker
 
 
 class Watcher(Protocol):
-    """Receives the progress of a run, in the process that started it."""
+    """Receives the progress of a run, in the process that started it.
+
+    ``finished`` is called in another thread than the two others, at the same time as ``planned``.
+    """
 
     def planned(self, num_units: int, num_snippets: int) -> None:
         """Called after each planned unit, with the totals so far."""
@@ -91,22 +94,28 @@ def produce(
     # Before any unit: a dataset of two configurations could not be told apart from one of a single one.
     ledger.check_config(config)
     ledger.forget_interrupted()
-    planned, num_snippets = [], 0
-    for unit in origin.units():
-        ledger.add(unit)
-        planned.append(PlannedUnit(place=unit.place, key=unit.key))
-        num_snippets += unit.num_snippets
-        watcher.planned(len(planned), num_snippets)
-    by_place, overall = origin.plan_notes()
-    plan = DatasetPlan(units=planned, by_place=by_place, overall=overall)
-    ledger.write_plan(plan)
-    keys = plan.keys
-    # Two inputs may hold the same files, and so give the same unit twice: it is run once and merged in both places; the
-    # second time its rows are counted as duplicates.
-    run_units(ledger, list(dict.fromkeys(keys)), origin.traces, engine, on_done=watcher.finished)
+    planned: set[str] = set()
+    units: list[PlannedUnit] = []
+    num_snippets = 0
+    # The first units run while the inputs behind them are still opened, read and run for their calls.
+    with UnitRun(ledger, origin.traces, engine, on_done=watcher.finished) as run:
+        for unit in origin.units():
+            run.check()
+            ledger.add(unit)
+            units.append(PlannedUnit(place=unit.place, key=unit.key))
+            num_snippets += unit.num_snippets
+            watcher.planned(len(units), num_snippets)
+            # Two inputs may hold the same files, and so give the same unit twice: it is run once and merged in both
+            # places; the second time its rows are counted as duplicates.
+            if unit.key not in planned:
+                planned.add(unit.key)
+                run.put(unit.key)
+        by_place, overall = origin.plan_notes()
+        plan = DatasetPlan(units=units, by_place=by_place, overall=overall)
+        ledger.write_plan(plan)
     merged = merge(
         ledger,
-        keys,
+        plan.keys,
         notes=origin.notes(),
         config=config,
         rule=origin.split_rule,
@@ -114,5 +123,5 @@ def produce(
         on_row=watcher.merged,
     )
     # Last: until the new files stand in place, a killed run needs all of the ledger.
-    ledger.tidy(keys)
+    ledger.tidy(plan.keys)
     return merged

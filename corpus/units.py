@@ -8,12 +8,13 @@ snippets is a drop ``worker_died``. Not covered: a unit that takes down the whol
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from trace_mine.corpus.engines import Engine, WorkersLost
+from trace_mine.corpus.engines import Engine, KeyList, KeySource, WorkersLost
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.rows import MAX_EVIDENCE
@@ -69,35 +70,66 @@ def _all_items(traces: Traces, payload: Payload) -> Iterator[Item]:
             yield Dropped.at(entry, reason=Reason.INTERNAL_ERROR.value, evidence=evidence)
 
 
-def run_units(ledger: Ledger, keys: Sequence[str], traces: Traces, engine: Engine, *, on_done: OnDone) -> None:
+def run_units(ledger: Ledger, keys: KeySource, traces: Traces, engine: Engine, *, on_done: OnDone) -> None:
     """Finish every unit that is not done.
 
     Args:
         ledger: the dataset's ledger, with the payloads of the units that are not done.
-        keys: the units, each once.
+        keys: the units, each once; more may come while the first ones run.
         traces: the origin's function from a payload to items.
         engine: runs the units in worker processes.
         on_done: called for each unit, at once for those that an earlier run finished.
 
     Raises:
         KeyboardInterrupt: finished units are kept, and the workers have ended.
+        PlanningEnded: the source's.
         Exception: the exception of a worker (a full disk, no sandbox); all finished units are kept.
     """
     task = UnitTask(out=ledger.out, traces=traces)
-    waiting = []
-    for key in keys:
-        if ledger.is_done(key):
-            on_done(key, ledger.marker(key))
-        else:
-            waiting.append(key)
-    suspects = _run(engine, task, waiting, on_done)
-    # A death ends the engine's run, so the units that were still to come are run again after the suspects.
+    unfinished = _Unfinished(keys, ledger, on_done)
+    # A death ends the engine's run, so the units that were still to come are run after the suspects.
     # Each round settles at least one suspect, so there are at most as many rounds as units.
-    while suspects:
+    while suspects := _run(engine, task, unfinished, on_done):
         for key in suspects:
             _run_alone(ledger, key, task, engine, on_done)
-        waiting = [key for key in waiting if not ledger.is_done(key)]
-        suspects = _run(engine, task, waiting, on_done)
+        unfinished.give_again()
+
+
+class _Unfinished:
+    """The source of those units that are not done; the others are reported where they are met."""
+
+    def __init__(self, keys: KeySource, ledger: Ledger, on_done: OnDone) -> None:
+        self._keys, self._ledger, self._on_done = keys, ledger, on_done
+        self._next: deque[str] = deque()  # known not to be done
+        self._given: list[str] = []
+
+    def take(self) -> str | None:
+        self._skip_done()
+        if not self._next:
+            return None
+        self._given.append(self._next[0])
+        return self._next.popleft()
+
+    def left(self) -> int | None:
+        self._skip_done()  # so that 0 says that nothing is to be run
+        left = self._keys.left()
+        return None if left is None else left + len(self._next)
+
+    def wait(self, number: int, seconds: float) -> bool:
+        return len(self._next) >= number or self._keys.wait(number - len(self._next), seconds)
+
+    def give_again(self) -> None:
+        """Give the units that were given and are not done once more, before the others."""
+        given = [key for key in self._given if not self._ledger.is_done(key)]
+        self._next.extendleft(reversed(given))
+        self._given = []
+
+    def _skip_done(self) -> None:
+        while not self._next and (key := self._keys.take()) is not None:
+            if self._ledger.is_done(key):
+                self._on_done(key, self._ledger.marker(key))
+            else:
+                self._next.append(key)
 
 
 def _run_alone(ledger: Ledger, key: str, task: UnitTask, engine: Engine, on_done: OnDone) -> None:
@@ -109,14 +141,12 @@ def _run_alone(ledger: Ledger, key: str, task: UnitTask, engine: Engine, on_done
         if ledger.death(key) >= MAX_DEATHS:
             on_done(key, _quarantine(ledger, key))
             return
-        if not _run(engine, task, [key], on_done):
+        if not _run(engine, task, KeyList([key]), on_done):
             return
 
 
-def _run(engine: Engine, task: UnitTask, keys: Sequence[str], on_done: OnDone) -> Sequence[str]:
+def _run(engine: Engine, task: UnitTask, keys: KeySource, on_done: OnDone) -> Sequence[str]:
     """Run units until all are done or a worker dies; return the units that were under way at the death, if any."""
-    if not keys:
-        return ()
     # Closed at once, not when it is collected: after Ctrl-C the workers are to end before the ledger is left.
     with closing(engine.run(task, keys)) as finished:
         try:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from trace_mine.corpus.engines import ENGINES
+from trace_mine.corpus.engines import ENGINES, KeyList
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined.archives import is_archive
 from trace_mine.corpus.mined.discovery import Survey
@@ -656,7 +656,7 @@ def _worker_died(root: Path) -> str:
     snippet = {"path": "a.py", "name": "a", "repository": "r", "entry": "script", "line": 1}
     with ledger.locked():
         ledger.add(WorkUnit(key="unit", payload={"snippets": [snippet]}))
-        run_units(ledger, ["unit"], _die, ENGINES["loky"](1), on_done=lambda key, marker: None)
+        run_units(ledger, KeyList(["unit"]), _die, ENGINES["loky"](1), on_done=lambda key, marker: None)
         (dropped,) = ledger.items("unit")
     assert isinstance(dropped, Dropped)
     return dropped.reason

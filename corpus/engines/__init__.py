@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trace_mine.corpus.engines.contract import Engine, UnitCall, WorkersLost
+from trace_mine.corpus.engines.keys import KeyFeed, KeyList, KeySource, PlanningEnded
 from trace_mine.corpus.engines.loky import LokyEngine
 
 ENGINES: dict[str, Callable[[int], Engine]] = {"loky": LokyEngine}
@@ -25,4 +26,4 @@ ENGINES: dict[str, Callable[[int], Engine]] = {"loky": LokyEngine}
 it up; the commands take ``loky``. A maker starts nothing and imports nothing heavy.
 """
 
-__all__ = ["ENGINES", "Engine", "UnitCall", "WorkersLost"]
+__all__ = ["ENGINES", "Engine", "KeyFeed", "KeyList", "KeySource", "PlanningEnded", "UnitCall", "WorkersLost"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
+from trace_mine.corpus.engines.keys import KeySource
 from trace_mine.corpus.work import Marker
 
 
@@ -30,8 +31,11 @@ class WorkersLost(Exception):
 class Engine(Protocol):
     """Makes a unit call with each of many keys, in processes of its own, several at a time."""
 
-    def run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
+    def run(self, task: UnitCall, keys: KeySource) -> Generator[tuple[str, Marker], None, None]:
         """Yield (key, marker) of each unit when it is finished, in any order, each key at most once.
+
+        Keys may come while it runs: an engine takes those that are known, runs them, and asks again, until the source
+        is over. It asks a few times a second, so that it ends soon where the source says ``PlanningEnded``.
 
         An engine hands out few more units than it has workers, so that few are suspects when a worker dies. A single
         key runs in a worker that runs nothing else. Closing the generator early (an exception in the loop over it,
@@ -39,5 +43,6 @@ class Engine(Protocol):
 
         Raises:
             WorkersLost: a worker died. All units that were finished have been yielded before.
+            PlanningEnded: the source's; the workers have ended.
             Exception: the exception that the task raised, unchanged.
         """

@@ -10,14 +10,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from trace_mine.corpus.engines.contract import UnitCall, WorkersLost
+from trace_mine.corpus.engines.keys import KeySource
 from trace_mine.corpus.work import Marker
 from trace_mine.tracer.sandbox.kernel import die_with_parent
 
+ASK_SECONDS = 0.2
+"""Seconds after which the source of keys is asked again, though no unit has finished."""
+FIRST_SECONDS = 0.5
+"""Seconds that a run waits, once it has a unit, to know whether there are fewer than it has processes."""
 WATCH_SECONDS = 0.5
 """Seconds between two looks of a worker at its parent."""
 
@@ -34,29 +39,40 @@ class LokyEngine:
             raise ValueError(f"expected jobs >= 1, got {jobs}; one worker is the least")
         self.jobs = jobs
 
-    def run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
+    def run(self, task: UnitCall, keys: KeySource) -> Generator[tuple[str, Marker], None, None]:
         """Yield (key, marker) of each unit when it is finished: see ``Engine.run``."""
-        if not keys:
-            return  # a run that goes on with everything done starts no process
+        while (first := keys.take()) is None:
+            if keys.left() == 0:
+                return  # a run that goes on with everything done starts no process
+            keys.wait(1, ASK_SECONDS)
+        # Units of one repository come together: with the first one it is soon known whether they are fewer than jobs.
+        keys.wait(self.jobs - 1, FIRST_SECONDS)
+        left = keys.left()
         from joblib.externals.loky import ProcessPoolExecutor
 
-        jobs = min(self.jobs, len(keys))
+        jobs = self.jobs if left is None else min(self.jobs, 1 + left)
         # An executor of our own, not `get_reusable_executor`, whose workers outlive the call: a run after a death must
         # start with fresh ones.
         pool = ProcessPoolExecutor(max_workers=jobs, initializer=_begin_worker, initargs=(os.getpid(),))
         under_way: dict[Future[Marker], str] = {}
+        order: list[str] = []
         lost: list[str] = []
-        pending = iter(keys)
+        next_key: str | None = first
         finished = False
         try:
             while not lost:
                 # Two for each worker: one runs, one waits, so that no worker idles while the answer travels. More would
                 # be more suspects when a worker dies.
-                while len(under_way) < 2 * jobs and (key := next(pending, None)) is not None:
+                while len(under_way) < 2 * jobs and (key := next_key or keys.take()) is not None:
+                    next_key = None
+                    order.append(key)
                     under_way[pool.submit(task, key)] = key
                 if not under_way:
-                    break
-                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                    if keys.left() == 0:
+                        break
+                    keys.wait(1, ASK_SECONDS)
+                    continue
+                done, _ = wait(under_way, timeout=ASK_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
                     key = under_way.pop(future)
                     try:
@@ -72,7 +88,7 @@ class LokyEngine:
             # take minutes after Ctrl-C.
             pool.shutdown(wait=True, kill_workers=not finished)
         if lost:
-            raise WorkersLost(sorted([*lost, *under_way.values()], key=list(keys).index))
+            raise WorkersLost(sorted([*lost, *under_way.values()], key=order.index))
 
 
 def _begin_worker(parent: int) -> None:

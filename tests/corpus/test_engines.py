@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from corpus_fakes import DyingTask, FailingTask, MarkingTask, SlowTask, marker_of
 
-from trace_mine.corpus.engines import ENGINES, Engine, WorkersLost
+from trace_mine.corpus.engines import ENGINES, Engine, KeyFeed, KeyList, PlanningEnded, WorkersLost
 
 
 @pytest.fixture(params=ENGINES)
@@ -20,7 +20,7 @@ def make(request: pytest.FixtureRequest):
 
 
 def all_of(engine: Engine, task, keys) -> dict:
-    pairs = list(engine.run(task, keys))
+    pairs = list(engine.run(task, KeyList(keys)))
     assert len(pairs) == len({key for key, _ in pairs}), "each key at most once"
     return dict(pairs)
 
@@ -34,7 +34,7 @@ def test_every_unit_is_finished_once_and_its_marker_given(make, jobs: int, tmp_p
 
 
 def test_no_units_are_no_work(make) -> None:
-    assert list(make(2).run(MarkingTask(Path("/nowhere")), [])) == []
+    assert list(make(2).run(MarkingTask(Path("/nowhere")), KeyList([]))) == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -42,7 +42,7 @@ def test_a_death_names_the_units_under_way(make, jobs: int, tmp_path: Path) -> N
     keys = [f"k{number}" for number in range(30)]
     finished = []
     with pytest.raises(WorkersLost) as lost:
-        for key, _ in make(jobs).run(DyingTask(tmp_path, "k7"), keys):
+        for key, _ in make(jobs).run(DyingTask(tmp_path, "k7"), KeyList(keys)):
             finished.append(key)
     assert "k7" in lost.value.keys
     assert set(lost.value.keys).isdisjoint(finished)
@@ -54,18 +54,18 @@ def test_a_death_names_the_units_under_way(make, jobs: int, tmp_path: Path) -> N
 
 def test_a_unit_alone_that_dies_is_the_one_suspect(make, tmp_path: Path) -> None:
     with pytest.raises(WorkersLost) as lost:
-        list(make(2).run(DyingTask(tmp_path, "k"), ["k"]))
+        list(make(2).run(DyingTask(tmp_path, "k"), KeyList(["k"])))
     assert lost.value.keys == ("k",)
 
 
 def test_what_a_task_raises_reaches_the_caller_as_it_was(make, tmp_path: Path) -> None:
     with pytest.raises(OSError) as error:
-        list(make(2).run(FailingTask(tmp_path), ["k"]))
+        list(make(2).run(FailingTask(tmp_path), KeyList(["k"])))
     assert error.value.errno == 28
 
 
 def test_closing_early_ends_the_workers(make, tmp_path: Path) -> None:
-    with closing(make(2).run(SlowTask(tmp_path, "k0"), ["k0", "k1", "k2", "k3"])) as finished:
+    with closing(make(2).run(SlowTask(tmp_path, "k0"), KeyList(["k0", "k1", "k2", "k3"]))) as finished:
         assert next(finished)[0] == "k0"
         deadline = time.monotonic() + 60
         while not (pids := [int(path.read_text() or 0) for path in tmp_path.iterdir() if path.name != "k0"]):
@@ -75,6 +75,48 @@ def test_closing_early_ends_the_workers(make, tmp_path: Path) -> None:
         if pid:
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_keys_that_come_late_are_run_and_those_before_are_given_meanwhile(make, jobs: int, tmp_path: Path) -> None:
+    """A source that plans its second key only once the first one is finished, as a slow archive would."""
+    feed = KeyFeed()
+    feed.put("k0")
+    finished = []
+    for key, _ in make(jobs).run(MarkingTask(tmp_path), feed):
+        finished.append(key)
+        if len(finished) < 5:
+            feed.put(f"k{len(finished)}")
+        else:
+            feed.end()
+    assert finished == ["k0", "k1", "k2", "k3", "k4"]
+
+
+def test_a_death_leaves_the_keys_that_were_not_given_in_the_source(make, tmp_path: Path) -> None:
+    feed = KeyFeed()
+    keys = [f"k{number}" for number in range(30)]
+    for key in keys:
+        feed.put(key)
+    finished = []
+    with pytest.raises(WorkersLost) as lost:
+        for key, _ in make(1).run(DyingTask(tmp_path, "k3"), feed):
+            finished.append(key)
+    feed.end()
+    left = [*iter(feed.take, None)]
+    assert sorted([*finished, *lost.value.keys, *left]) == sorted(keys)
+
+
+def test_planning_that_ends_ends_the_workers(make, tmp_path: Path) -> None:
+    feed = KeyFeed()
+    feed.put("k0")
+    feed.put("k1")
+    with pytest.raises(PlanningEnded):
+        for _ in make(2).run(SlowTask(tmp_path, "k0"), feed):
+            feed.stop()
+    for path in tmp_path.iterdir():
+        if path.name != "k0" and path.read_text():
+            with pytest.raises(ProcessLookupError):
+                os.kill(int(path.read_text()), signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("jobs", [0, -1])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.corpus.engines import UnitCall, WorkersLost
+from trace_mine.corpus.engines import KeyList, KeySource, UnitCall, WorkersLost
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.units import run_units
 from trace_mine.corpus.work import Dropped, Marker, WorkUnit
@@ -24,8 +24,12 @@ class FakeEngine:
         self.deadly, self.deaths, self.late = deadly, deaths, late
         self.tried: list[list[str]] = []
 
-    def run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
-        self.tried.append(list(keys))
+    def run(self, task: UnitCall, keys: KeySource) -> Generator[tuple[str, Marker], None, None]:
+        yield from self._run(task, [*iter(keys.take, None)])
+
+    def _run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
+        if keys:
+            self.tried.append([*keys])
         dies = self.deadly in keys and self.deaths > 0
         if dies and not self.late:
             self.deaths -= 1
@@ -50,7 +54,11 @@ def settled(tmp_path: Path, engine: FakeEngine, keys: Sequence[str]) -> tuple[Le
         reported.append((key, drop.reason))
 
     run_units(
-        ledger, keys, lambda payload: iter([Dropped.at(SNIPPET, reason="empty", evidence="")]), engine, on_done=on_done
+        ledger,
+        KeyList(keys),
+        lambda payload: iter([Dropped.at(SNIPPET, reason="empty", evidence="")]),
+        engine,
+        on_done=on_done,
     )
     return ledger, reported
 
