@@ -6,9 +6,7 @@ r"""Runs real Python in a sandbox, writes execution traces that replay, and trai
     ...     print(f"{step.source:12} {step.output:7} {state}")
     x = [1]              {'x': '[1]'}
     y = x                {'x': '[1]', 'y': '[1]'}
-    y            [1]     {'x': '[1]', 'y': '[1]'}
     y.append(2)          {'x': '[1, 2]', 'y': '[1, 2]'}
-    x            [1, 2]  {'x': '[1, 2]', 'y': '[1, 2]'}
     y            [1, 2]  {'x': '[1, 2]', 'y': '[1, 2]'}
 
 ``run`` traces a program, ``trace`` a function of yours, ``mine`` whole repositories, ``load`` opens what was mined;

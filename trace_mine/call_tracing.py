@@ -70,7 +70,6 @@ def trace(
     returned_1 -> ('b', 'a')
     del pair, first, second ->
     result = returned_1 ->
-    result -> ('b', 'a')
     """
     # The exact type: an object with __call__, or a subclass, could run its own code when it is looked at.
     if type(function) not in WRAPPERS:

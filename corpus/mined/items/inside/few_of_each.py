@@ -19,8 +19,8 @@ with a table whose columns repeat (a product of two lists of parameters), as eve
 def few_of_each(items: Sequence[Item], kind_of: Callable[[Item], object], most: int) -> Iterator[Item]:
     """Yield at most so many items of each kind, in their order: all of a kind that has no more, else ones far apart.
 
-    >>> list(few_of_each("abcdefgh", str.isupper, 3))
-    ['a', 'c', 'e']
+    >>> [*few_of_each("abcdefgh", str.isupper, 3)]
+    ['a', 'b', 'e']
     """
     members: dict[object, list[int]] = defaultdict(list)
     for index, item in enumerate(items):

@@ -54,6 +54,7 @@ SUMMARY = {
         "errors": [],
         "pytest": "9.2.0",
         "sys_path": ["."],
+        "left_out": 0,
     }
 }
 WORD = "f" * 32
