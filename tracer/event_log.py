@@ -196,7 +196,7 @@ def event_log(
     left = MAX_CHARACTERS - sum(len(source.text) for source in sources)
     events: list[Event] = []
     cut = ""
-    for event in writer.events():
+    for event in map(_without_addresses, writer.events()):
         left -= len(event.value) + sum(len(name) + len(value or "") for name, value in event.changes.items())
         if len(events) == MAX_EVENTS or left < 0:
             cut = "events" if left >= 0 else "characters"
@@ -207,6 +207,39 @@ def event_log(
     if not cut and summary.num_lost_marks:
         cut = "marks"
     return EventLog(sources=tuple(sources), activations=tuple(activations), events=tuple(events), cut=cut)
+
+
+_LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z_.])[0-9]{14,15}(?![0-9A-Za-z_.])")
+_ADDRESSES = (range(0x5500_0000_0000, 0x5700_0000_0000), range(0x7E00_0000_0000, 0x8000_0000_0000))
+"""Where Linux puts a program's heap, and its libraries and mapped memory, on a 64-bit machine."""
+ADDRESS = "<address>"
+"""What stands in the place of an object's address: it hangs on all that ran before, and differs from run to run."""
+
+
+def _without_addresses(event: Event) -> Event:
+    """The event with ``ADDRESS`` in the place of numbers that are addresses, as ``id()`` and thread identifiers are.
+
+    What was printed stays: replays print it again, or the session is dropped. A value that was cut keeps the digest of
+    all of it.
+    """
+    value = event.value if event.kind in ("output", "echo") else _masked_addresses(event.value)
+    changes = {name: each if each is None else _masked_addresses(each) for name, each in event.changes.items()}
+    if value == event.value and changes == event.changes:
+        return event
+    return replace(event, value=value, changes=changes)
+
+
+def _masked_addresses(text: str) -> str:
+    """The text without addresses.
+
+    >>> _masked_addresses("(140737339489232, 'f', 20261129120000)")
+    "(<address>, 'f', 20261129120000)"
+    """
+    if len(text) < 14:
+        return text
+    return _LONG_NUMBER.sub(
+        lambda match: ADDRESS if any(int(match[0]) in each for each in _ADDRESSES) else match[0], text
+    )
 
 
 _piece_file = re.compile(r"<piece ([0-9]{1,9})>")

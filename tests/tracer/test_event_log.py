@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import re
 import sys
 
 import pytest
@@ -250,6 +251,27 @@ except Wrong:
     values = [event.value for event in trace.events.events if event.kind in ("return", "raise", "output")]
     assert "<Loud>" in values and "Wrong(<Loud>)" in values and "repr" not in trace.text.split()
     assert not [event for event in trace.events.events if event.kind == "output"]
+
+
+def test_addresses_are_in_no_event(kit):
+    """They hang on all that ran before; two jobs that mined one snippet would write different rows."""
+    source = """\
+import reprlib, threading
+class Node:
+    @reprlib.recursive_repr()
+    def __repr__(self):
+        return "node"
+def key(x):
+    numbers = (id(x), threading.get_ident(), 20261129120000, 12345678901234567890, 0.14073733948923)
+    return numbers
+name, kept = repr(Node()), key([1])[2:]
+"""
+    with kit.PlainTracer(kit.TracerConfig()) as tracer:
+        log = tracer.trace(kit.script(source)).events
+    texts = [text for event in log.events for text in (event.value, *event.changes.values()) if text]
+    shown = "(<address>, <address>, 20261129120000, 12345678901234567890, 0.14073733948923)"
+    assert shown in texts
+    assert not [text for text in texts if re.search(r"\b(93|94|139|140)[0-9]{12}\b", text)]
 
 
 def test_output_and_echoes_stand_behind_their_piece(kit):
