@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 SplitBy = Literal["repository", "function"]
-"""What is in one split as a whole."""
+"""The unit that is in one split as a whole."""
 
 # Shares of all names. Changing one, or the hash in `split_of`, moves repositories between splits: a model trained on an
 # old dataset would be tested on what it was trained on (tests/corpus/test_splits.py holds the splits of known names).

@@ -213,7 +213,7 @@ _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z_.])[0-9]{14,15}(?![0-9A-Za-z_.])")
 _ADDRESSES = (range(0x5500_0000_0000, 0x5700_0000_0000), range(0x7E00_0000_0000, 0x8000_0000_0000))
 """Where Linux puts a program's heap, and its libraries and mapped memory, on a 64-bit machine."""
 ADDRESS = "<address>"
-"""What stands in the place of an object's address: it hangs on all that ran before, and differs from run to run."""
+"""The mark in the place of an object's address, which hangs on all that ran before and differs from run to run."""
 
 
 def _without_addresses(event: Event) -> Event:

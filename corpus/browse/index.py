@@ -1,4 +1,4 @@
-"""What a page lists of a dataset: a line for each row and for each drop, without the sessions themselves.
+"""The lists of a dataset for people: a line for each row and for each drop, without the sessions themselves.
 
 The rows' columns and the drops are text of strangers, from files that anybody may have made: all text is visible, and
 what has no form is left out and counted.
@@ -46,7 +46,7 @@ READ = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowLine:
-    """What is listed of a row.
+    """A row's line.
 
     Attributes:
         number: its place in the dataset's files, from 0.

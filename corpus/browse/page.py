@@ -28,7 +28,7 @@ MAX_SESSION_BYTES = 48 << 20
 MAX_TEXT = 200_000
 """Characters of a session that a page shows; longer ones are told by their length."""
 TITLE, FOOTER, DATA = "@@title@@", "@@footer@@", "@@data@@"
-"""What the page's program replaces in the viewer's page."""
+"""The words that the page's program replaces in the viewer's page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def browse_page(
 
 
 def sentences_of(words: set[str]) -> dict[str, str]:
-    """What each reason means; a word that is none has no sentence."""
+    """The sentence of each reason; a word that is none has no sentence."""
     sentences = {}
     for word in sorted(words):
         try:

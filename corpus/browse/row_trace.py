@@ -18,7 +18,7 @@ _LATER: Mapping[str, Any] = {
     "opened_frames": 0,
     "unopened_frames": "{}",
 }
-"""What rows of older versions of the schema lack."""
+"""The columns that rows of older versions of the schema lack, with empty values."""
 
 
 def trace_of(columns: Mapping[str, Any]) -> Trace:

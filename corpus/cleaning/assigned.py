@@ -22,7 +22,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _KINDS_OF_KEY = ("api", "access", "auth", "private", "signing", "encryption", "secret", "account", "client", "master")
-"""What stands before ``key`` where that is a secret; most keys are those of mappings."""
+"""Words before ``key`` where that is a secret; most keys are those of mappings."""
 _BEARER = re.compile(r"\b(?:Bearer|Token|token) ([A-Za-z0-9._+/=\-]{20,200})(?![A-Za-z0-9._+/=\-(\[])")
 _BASIC = re.compile(r"\bBasic ([A-Za-z0-9+/]{8,200}={0,2})(?![A-Za-z0-9+/=])")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What was found. The words stand in ``stats.json``."""
+    """The kinds of findings. The words stand in ``stats.json``."""
 
     EMAIL = "email"
     PHONE = "phone"

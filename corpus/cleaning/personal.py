@@ -138,7 +138,7 @@ def _is_nobodys(digits: str) -> bool:
 
 _IPV4 = re.compile(r"(?<![\w.\-])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w\-]|\.\d|/\d{1,2}(?!\d))")
 _DOTS, _COLONS = re.compile(r"\.\d{1,3}\.\d"), re.compile(r":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:")
-"""What each address of the two kinds has: a search for it begins with a character."""
+"""Texts that each address of the two kinds has: a search for it begins with a character."""
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){3,7}(?![\w:.])")
 MIN_OCTET = 32
 """An address has a number at least as large; one of smaller numbers is a version."""

@@ -83,7 +83,7 @@ class RepositoryCleaner:
 
 
 def cleaning_note(name: str = "", summary: CleaningSummary | None = None) -> CleaningNote:
-    """What ``stats.json`` says of a repository that was cleaned; of none, without arguments."""
+    """The note on a repository that was cleaned, for ``stats.json``; of none, without arguments."""
     if summary is None:
         return {"files": 0, "replaced": {}, "repositories": {}, "examples": [], "not_replaced": []}
     replaced = _by_kind(Counter(summary.replaced))

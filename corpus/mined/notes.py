@@ -1,4 +1,4 @@
-"""What ``stats.json`` says of the inputs of a mined dataset, put together from what is said of each of them."""
+"""Notes on the inputs of a mined dataset, for ``stats.json``: put together from those of each input."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _first(parts: Sequence[FileStats], name: Literal["examples", "not_scripts"])
 
 
 def environment_note(summary: RepositorySummary, packages: RepositoryPackages) -> EnvironmentNote:
-    """What ``stats.json`` says of the environment that was made for a repository."""
+    """The note on the environment that was made for a repository."""
     assert packages.environment is not None
     left_out = {printable(text): printable(why) for text, why in packages.environment.left_out.items()}
     unusable = {printable(text): "it names no version of an index" for text in summary.unusable}

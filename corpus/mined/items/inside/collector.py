@@ -129,7 +129,7 @@ class _Plugin:
 
 
 def _test_of(item: Any) -> object:
-    """What items that differ in their parameters alone have in common."""
+    """The test of an item: items of one test differ in their parameters alone."""
     return item.module, item.cls, getattr(item, "originalname", None) or item.name
 
 
