@@ -176,6 +176,7 @@ def _is_public(text: str) -> bool:
 # home folders ---------------------------------------------------------------------------------------------------------
 
 _HOME = re.compile(r"(?<![\w.\-~])(?:/home/|/Users/|[A-Za-z]:[\\/]{1,4}Users[\\/]{1,4})([A-Za-z][\w.\-]{0,63})")
+_TO_AN_AT = re.compile(r"[\w.%+\-]{0,64}@")
 _FILE_SUFFIX = re.compile(r"\.(?:html?|php|aspx?|jsp|js|css|py|txt|json|png|jpg)\Z")
 
 
@@ -185,6 +186,8 @@ def home_folders(text: str) -> Iterator[Finding]:
         return
     for match in _HOME.finditer(text):
         name = match.group(1).rstrip(".-")
+        if _TO_AN_AT.match(text, match.end(1)):
+            continue  # the name begins an e-mail address, whose fake stands in its place
         if name.lower() in NOBODYS_HOME or _FILE_SUFFIX.search(name) or is_home_fake(name):
             continue
         start = match.start(1)

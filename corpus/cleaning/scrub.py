@@ -33,9 +33,15 @@ FINDERS: tuple[Finder, ...] = (
 """The finders, the surest first: where two find one stretch, the first one's counts."""
 
 
+MAX_ROUNDS = 4
+"""Further looks through a text in which something was replaced."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrubbed:
-    """A text without secrets and personal data, and what was found in it, in order."""
+    """A text without secrets and personal data, and what was found in it, in order: the first look's findings, by their
+    places in the text as it was.
+    """
 
     text: str
     findings: tuple[Finding, ...]
@@ -142,4 +148,11 @@ def scrub(text: str, further: Sequence[Finder] = ()) -> Scrubbed:
     True
     """
     findings = with_parts(text, find_all(text, further))
-    return Scrubbed(text=replaced(text, findings), findings=tuple(findings))
+    clean = replaced(text, findings)
+    # A value that ran into another one (a token right before an address) is found once that one is replaced.
+    for _ in range(MAX_ROUNDS if findings else 0):
+        again = replaced(clean, with_parts(clean, find_all(clean, further)))
+        if again == clean:
+            break
+        clean = again
+    return Scrubbed(text=clean, findings=tuple(findings))

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trace_mine.corpus.cleaning.detect_secrets_patterns import detect_secrets_patterns
@@ -209,6 +209,9 @@ TEXTS = st.lists(PIECES | st.text(max_size=12), max_size=8).map("".join)
 
 @settings(deadline=None)
 @given(TEXTS)
+@example("file:///home/bobjane.doe@acme-corp.com")
+@example("/home/bob+jane.doe@acme-corp.com")
+@example("Authorization: Bearer abCD1234efGH5678ijKL9012jane.doe@acme-corp.com")
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     once = scrub(text).text
     assert scrub(once).text == once
