@@ -57,7 +57,7 @@ MAX_EXAMPLES = 50
 MAX_LINE = 1_000
 """Characters of a line that the patterns of others are tried on: nobody says how long they take for a longer one."""
 _DRAWN = re.compile(r"(?<![A-Za-z0-9_\-+/=.])(?=[A-Za-z_\-+/=.]{0,100}[0-9])[A-Za-z0-9_\-+/=.]{12}")
-"""What may be drawn: twelve characters of a word with a digit. A line without it is given to no other pattern."""
+"""Twelve characters of a word with a digit, as drawn texts have. A line without them is given to no other pattern."""
 _WORD_MARKS = frozenset(f"{string.ascii_letters}{string.digits}_.-")
 _SEARCHED_EVERYWHERE = (Kind.PROVIDER_KEY, Kind.ASSIGNED_SECRET, Kind.CONNECTION_PASSWORD, Kind.DETECT_SECRETS)
 
@@ -81,7 +81,7 @@ class CleanedText:
 
 @dataclass(slots=True, kw_only=True)
 class CleaningCounts:
-    """What was replaced in a repository, and where.
+    """Counts of the values replaced in a repository, and their places.
 
     Attributes:
         num_files: files that were looked at.

@@ -16,7 +16,7 @@ from trace_mine.corpus.cleaning.personal import emails, home_folders, ip_address
 from trace_mine.corpus.cleaning.provider_keys import private_keys, provider_keys, url_passwords, web_tokens
 
 _OPENING, _CLOSING = frozenset("\"'\n \t"), frozenset("\"'\n")
-"""What stands around a literal, or a line of output, that is a part of a value."""
+"""The text around a literal, or a line of output, that is a part of a value."""
 
 Finder = Callable[[str], Iterator[Finding]]
 
@@ -93,7 +93,7 @@ def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def parts_of(text: str, findings: Iterable[Finding]) -> dict[str, tuple[str, Kind]]:
-    """What a program may take out of addresses and paths, with its fake: an address's parts, the name of a user."""
+    """The parts that a program may take out of addresses and paths, with their fakes: names of users and hosts."""
     parts: dict[str, tuple[str, Kind]] = {}
     for finding in findings:
         value, fake = text[finding.start : finding.end], finding.fake

@@ -46,7 +46,7 @@ def default_place() -> Path:
 
 
 def no_benchmarks() -> str:
-    """What is said where rows are held to no benchmark."""
+    """The line for people where rows are held to no benchmark."""
     return (
         f"no benchmarks: none by --decontaminate, and no index at {default_place()} "
         "(python -m trace_mine.corpus.decontamination FILE... builds one)"

@@ -278,7 +278,7 @@ def stage_cleaned(root: Path, files: Mapping[str, tuple[str, bytes]], staging: P
 
 
 def _parts_of_checkout(root: Path) -> list[Path]:
-    """What of a repository's folder is copied: no hidden folders, links, environments or datasets of ours."""
+    """The part of a repository's folder that is copied: no hidden folders, links, environments or datasets of ours."""
     with os.scandir(root) as entries:
         return sorted(
             root / entry.name

@@ -44,7 +44,7 @@ _SIGNS = {
 
 
 class InheritedTests:
-    """What is written of items whose function several classes have: where it stands, and what it reaches in each."""
+    """The record of items whose function several classes have: where it stands, and what it reaches in each."""
 
     def __init__(self, items: Sequence[Any], root: str) -> None:
         self._root = root
@@ -125,7 +125,7 @@ class _Search:
 
 
 def _looked_up(owner: Any, name: str) -> Any:
-    """What a name is in a class or module, without asking any descriptor."""
+    """The object of a name in a class or module, without asking any descriptor."""
     places = owner.__mro__ if isinstance(owner, type) else (owner,)
     return next((vars(place)[name] for place in places if name in vars(place)), None)
 
