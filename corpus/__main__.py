@@ -77,6 +77,14 @@ def mine(
         int, typer.Option(min=0, help="How deep calls of the repository's own functions are opened.")
     ] = DEFAULT_FOLLOW,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many snippets.", show_default=False)] = None,
+    per_repository: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of each repository at most so many snippets, spread over its sources and files.",
+            show_default=False,
+        ),
+    ] = None,
     siblings: Annotated[
         int | None,
         typer.Option(
@@ -227,6 +235,7 @@ def mine(
                 forks=forks,
             ),
             limit=limit,
+            per_repository=per_repository,
             siblings=SIBLINGS if siblings is None else siblings,
             licences=licences,
             keep_personal=keep_personal,

@@ -139,7 +139,8 @@ class Notes(TypedDict, total=False):
     ``ignored_inputs``: ``name`` and ``reason`` of each input that is no repository; ``missing_packages``: for each
     repository, the packages that it imports and that are not installed; ``environments``: what was made for each;
     ``tests``: what pytest collected in it; ``calls``: what was harvested there; ``cleaning``: what was replaced, where
-    personal data isn't kept; ``left_out_by_licence``: repositories whose own licence is refused.
+    personal data isn't kept; ``left_out_by_licence``: repositories whose own licence is refused; ``sampled_out``: of
+    each repository, the snippets of each kind that ``--per-repository`` left out, which ``found`` doesn't count.
     """
 
     files: FileStats
@@ -150,6 +151,7 @@ class Notes(TypedDict, total=False):
     missing_packages: dict[str, list[str]]
     cleaning: CleaningNote
     left_out_by_licence: list[dict[str, str]]
+    sampled_out: dict[str, dict[str, int]]
 
 
 class Stats(GroupStats, Notes):

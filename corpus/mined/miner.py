@@ -39,6 +39,7 @@ from trace_mine.corpus.mined.repositories import (
     open_target,
 )
 from trace_mine.corpus.mined.repository_candidates import CandidateSearch
+from trace_mine.corpus.mined.sample import sampled
 from trace_mine.corpus.mined.script_runs import manifest_problems, seeded
 from trace_mine.corpus.mined.shard import Shard
 from trace_mine.corpus.mined.snippets import Candidate
@@ -308,7 +309,11 @@ class Mined:
             notes["calls"] = {summary.name: search.calls}
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         seed = None if self._options.parsed_view.hides else self._options.seed  # such a view decides draws itself
-        for candidate in self._within_limit(search.candidates):
+        candidates = search.candidates
+        if self._options.per_repository is not None:
+            candidates, left_out = sampled(candidates, self._options.per_repository)
+            notes["sampled_out"] = {summary.name: left_out} if left_out else {}
+        for candidate in self._within_limit(candidates):
             if seed is not None:
                 candidate = seeded(candidate, seed, packages.importable)
             groups[candidate.sys_path].append(candidate)

@@ -39,8 +39,16 @@ def joined_notes(parts: Sequence[Notes], overall: Notes) -> Notes:
         "tests": _by_name(part.get("tests", {}) for part in parts),
         "calls": _by_name(part.get("calls", {}) for part in parts),
         "environments": _by_name(part.get("environments", {}) for part in parts),
+        **_sampled_out(parts),
         "missing_packages": {name: sorted(packages) for name, packages in sorted(missing.items())},
     }
+
+
+def _sampled_out(parts: Sequence[Notes]) -> Notes:
+    """The note on what a sample left out; none where nothing was asked to be left out."""
+    if not any("sampled_out" in part for part in parts):
+        return {}
+    return {"sampled_out": _by_name(part.get("sampled_out", {}) for part in parts)}
 
 
 def _by_name(parts: Iterable[dict[str, Value]]) -> dict[str, Value]:

@@ -32,6 +32,8 @@ class MineOptions:
         follow: how deep calls of the repository's own functions are opened; 0 keeps every call as one command.
         limits: of one run.
         limit: the number of snippets to stop after; None for all of them.
+        per_repository: of each repository, the number of snippets at most, spread over its sources and files; None for
+            all of them.
         siblings: the number of tests that are alike, of which sessions are made.
         licences: ``all`` or ``permissive``; None: permissive ones of repositories, and all of files and modules
             (``licence_rule``).
@@ -68,6 +70,7 @@ class MineOptions:
     follow: int = DEFAULT_FOLLOW
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
+    per_repository: int | None = None
     siblings: int = SIBLINGS
     licences: str | None = None
     keep_personal: bool = False
@@ -132,6 +135,8 @@ class MineOptions:
             raise ValueError(f"expected keep to be records, got {self.keep!r}; leave it out to drop them")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
+        if self.per_repository is not None and self.per_repository < 1:
+            raise ValueError(f"expected per_repository >= 1, got {self.per_repository}; leave it out for everything")
         if self.siblings < 1:
             raise ValueError(f"expected siblings >= 1, got {self.siblings}; write how many items of a test are taken")
         if self.follow < 0:
@@ -231,6 +236,7 @@ class MineOptions:
             "follow": self.follow,
             "limits": self.limits.as_dict(),
             "limit": self.limit,
+            **({"per_repository": self.per_repository} if self.per_repository is not None else {}),
             "siblings": self.siblings,
             "licences": self.licences or "default",
             # only where they are given, for the same reason as `keep`
