@@ -26,9 +26,7 @@ def sampled(candidates: Sequence[Candidate], number: int) -> tuple[list[Candidat
         places.setdefault(candidate.snippet.kind, []).append(place)
     shares = shares_of({kind: len(of_kind) for kind, of_kind in places.items()}, number)
     taken = sorted(
-        of_kind[step * len(of_kind) // shares[kind]]
-        for kind, of_kind in places.items()
-        for step in range(shares[kind])
+        of_kind[step * len(of_kind) // shares[kind]] for kind, of_kind in places.items() for step in range(shares[kind])
     )
     left_out = Counter(candidate.snippet.kind for candidate in candidates)
     left_out.subtract(candidates[place].snippet.kind for place in taken)

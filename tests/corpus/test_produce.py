@@ -388,6 +388,14 @@ def test_limit_counts_snippets_across_repositories(tmp_path: Path, make_reposito
     assert "c" not in stats["by_repository"]
 
 
+def test_each_repository_gives_so_many_at_most(tmp_path: Path, make_repository: Make) -> None:
+    inputs = [make_repository(name, {"m.py": doctests(*(f"{name}{i}" for i in range(5)))}) for name in "ab"]
+    stats = run(tmp_path / "out", *inputs, per_repository=2).stats
+    assert stats["found"] == 4
+    assert stats["sampled_out"] == {"a": {"doctest": 3}, "b": {"doctest": 3}}
+    assert stats["config"]["per_repository"] == 2
+
+
 def test_near_duplicates_never_straddle(tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     named = {"large": "train", "middle": "validation", "little": "test"}
     monkeypatch.setattr(splits, "split_of", named.__getitem__)
