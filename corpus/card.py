@@ -24,7 +24,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 # For str.format, so they hold no other braces. Names of strangers go through `in_markdown` first.
 _BODY = """
 # Execution traces that replay
-
+{unfinished}
 {rows} sessions of real Python, recorded by [trace-mine]: each row's `text` is a valid doctest that a fresh
 interpreter, given the row's `setup`, repeats to the letter.
 
@@ -49,7 +49,7 @@ Unpack the row's `repository` at its `version` (or `commit`), install what `requ
 `setup["module"]` (or a fresh namespace), run `setup["code"]`, and feed `text` to `doctest`.
 
 ## Counts
-found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}{records}
+found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}{records}{sampled}
 
 {frames}
 
@@ -195,6 +195,7 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         duplicates=stats["duplicates"],
         num_drops=sum(stats["drops"].values()),
         records=_records(stats),
+        sampled=_sampled(stats),
         sources=_table("source", stats["by_source"]),
         repositories=_table("repository", stats["by_repository"]),
         columns=markdown(),
@@ -206,9 +207,30 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         verified=verification_sentence(stats),
         frames=frames_sentence(stats),
         left_out=_left_out(stats),
+        unfinished=_unfinished(stats),
         cleaned=_sentence(cleaning_sentence(stats)),
         benchmarks=_benchmarks(stats),
         licences=", ".join(f"{in_markdown(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
+    )
+
+
+def _unfinished(stats: Stats) -> str:
+    if "unfinished" not in stats:
+        return ""
+    units, planned = stats["unfinished"]["units"], stats["unfinished"]["planned"]
+    return (
+        f"\n**Unfinished**: the rows of {units} of the {planned} units that were planned when this was written. The "
+        "command that makes the dataset is still running, or was stopped and goes on when it is started again.\n"
+    )
+
+
+def _sampled(stats: Stats) -> str:
+    if "sampled_out" not in stats:
+        return ""
+    number = sum(sum(kinds.values()) for kinds in stats["sampled_out"].values())
+    return (
+        f"\n\nOf each repository at most {stats['config'].get('per_repository')} snippets were taken, spread over its "
+        f"sources and files; {number} others were left out and are not counted above."
     )
 
 

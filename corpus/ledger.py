@@ -1,6 +1,6 @@
 """The ledger: a folder of finished and waiting work units, so that a run killed at any moment goes on where it stopped.
 
-    DATASET/.ledger/config.json     the dataset's configuration; a run with another configuration is refused
+    DATASET/.ledger/config.json     the configuration (a run with another one is refused); made_by: the code's hash
                     plan.json       all units in order, once they are planned, and notes of the inputs
                     units/KEY.json  a work unit's payload, while the unit waits
                     results/KEY.jsonl.gz, done/KEY.json  a finished unit's items, and the marker that they are complete

@@ -29,6 +29,10 @@ class Origin(Protocol):
         """
 
     @property
+    def num_inputs(self) -> int:
+        """The number of inputs, of which each has a ``place``; for progress alone."""
+
+    @property
     def traces(self) -> Traces:
         """The function that turns a unit's payload into exactly one item for each of its snippets, in order.
 

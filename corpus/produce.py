@@ -18,6 +18,8 @@ from trace_mine.corpus.ledger import FOLDER, Ledger
 from trace_mine.corpus.merge import Merged, merge
 from trace_mine.corpus.origin import Origin
 from trace_mine.corpus.plan import DatasetPlan, PlannedUnit
+from trace_mine.corpus.resuming import resumed
+from trace_mine.corpus.rows_so_far import RowsSoFar
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.unit_run import UnitRun
 from trace_mine.corpus.work import Marker
@@ -26,11 +28,19 @@ from trace_mine.corpus.work import Marker
 class Watcher(Protocol):
     """Receives the progress of a run, in the process that started it.
 
-    ``finished`` is called in another thread than the two others, at the same time as ``planned``.
+    ``finished`` and ``tell`` are called in other threads than the others, at the same time as ``planned``.
     """
 
-    def planned(self, num_units: int, num_snippets: int) -> None:
-        """Called after each planned unit, with the totals so far."""
+    def tell(self, line: str) -> None:
+        """Called with a line for people."""
+
+    def begun(self, done: frozenset[str]) -> None:
+        """Called at first, with the keys of the units that earlier runs had finished."""
+
+    def planned(self, num_units: int, num_snippets: int, share: float) -> None:
+        """Called after each planned unit, with the totals so far, and the share of the inputs that was planned: 1.0
+        once all are.
+        """
 
     def finished(self, key: str, marker: Marker) -> None:
         """Called once for each unit: when it is finished, or at once where an earlier run had finished it."""
@@ -94,22 +104,32 @@ def produce(
     # Before any unit: a dataset of two configurations could not be told apart from one of a single one.
     ledger.check_config(config)
     ledger.forget_interrupted()
+    line, done = resumed(ledger, origin.fingerprint)
+    if line:
+        watcher.tell(line)
+    watcher.begun(done)
     planned: set[str] = set()
     units: list[PlannedUnit] = []
+    places: set[int] = set()
     num_snippets = 0
     # The first units run while the inputs behind them are still opened, read and run for their calls.
-    with UnitRun(ledger, origin.traces, engine, on_done=watcher.finished) as run:
+    with (
+        RowsSoFar(ledger.out, origin, config, units, watcher.tell),
+        UnitRun(ledger, origin.traces, engine, on_done=watcher.finished) as run,
+    ):
         for unit in origin.units():
             run.check()
             ledger.add(unit)
             units.append(PlannedUnit(place=unit.place, key=unit.key))
             num_snippets += unit.num_snippets
-            watcher.planned(len(units), num_snippets)
+            places.add(unit.place)
+            watcher.planned(len(units), num_snippets, len(places) / max(1, origin.num_inputs))
             # Two inputs may hold the same files, and so give the same unit twice: it is run once and merged in both
             # places; the second time its rows are counted as duplicates.
             if unit.key not in planned:
                 planned.add(unit.key)
                 run.put(unit.key)
+        watcher.planned(len(units), num_snippets, 1.0)
         by_place, overall = origin.plan_notes()
         plan = DatasetPlan(units=units, by_place=by_place, overall=overall)
         ledger.write_plan(plan)

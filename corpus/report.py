@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from trace_mine.corpus.merge import Merged
+from trace_mine.corpus.pace import Pace, time_left
 from trace_mine.corpus.rows import text_key
 from trace_mine.corpus.splits import SPLITS
 from trace_mine.corpus.stats import GroupStats, Stats, cleaning_sentence, frames_sentence, verification_sentence
@@ -73,6 +74,9 @@ class Progress:
         self._counts["records"] = 0
         self._texts: set[bytes] = set()
         self._last_line = time.monotonic()
+        self._pace = Pace()
+        self._share = 0.0
+        self._done: frozenset[str] = frozenset()
 
     def __enter__(self) -> Progress:
         # In a log file a bar is thousands of lines of control characters.
@@ -104,9 +108,15 @@ class Progress:
         else:
             print(one_line(line, MAX_REASON), flush=True)
 
-    def planned(self, num_units: int, num_snippets: int) -> None:
+    def begun(self, done: frozenset[str]) -> None:
+        """Remember which units were finished before: they say nothing of this run's pace."""
+        self._done = done
+        self._pace = Pace()
+
+    def planned(self, num_units: int, num_snippets: int, share: float) -> None:
         """Show how many snippets were found so far."""
         self._counts.update(planned=num_units, snippets=num_snippets)
+        self._share = share
         self._show(f"found {num_snippets} snippets")
 
     def finished(self, key: str, marker: Marker) -> None:
@@ -122,12 +132,21 @@ class Progress:
             text_hash = bytes.fromhex(text)  # 16 bytes instead of 32 digits: a set of millions is held here
             counts["duplicates" if text_hash in self._texts else "rows"] += 1
             self._texts.add(text_hash)
-        self._show(f"units {counts['units']}/{counts['planned']}: {self._sums()}")
+        if key not in self._done:
+            self._pace.add(marker.found)
+        so_far = "" if self._share == 1.0 else " found so far"
+        self._show(f"units {counts['units']}/{counts['planned']}{so_far}: {self._sums()}{self._time_left()}")
 
     def merged(self, counts: Counts) -> None:
         """Show how many rows the merge has written."""
         total = counts.total
         self._show(f"writing: rows {total.rows}, duplicates {total.duplicates}")
+
+    def _time_left(self) -> str:
+        """The time that is left, as a clause; nothing where it can't be told yet."""
+        total = self._counts["snippets"] / (self._share or 1.0)
+        seconds = self._pace.seconds_for(total - self._counts["found"])
+        return "" if seconds is None else f", {time_left(seconds)}"
 
     def _sums(self) -> str:
         names = ("rows", "duplicates", "drops", *(["records"] if self._counts["records"] else []))
@@ -137,7 +156,10 @@ class Progress:
         now = time.monotonic()
         if self._bar is not None and self._task is not None:
             self._bar.update(
-                self._task, completed=self._counts["found"], total=self._counts["snippets"], counts=self._sums()
+                self._task,
+                completed=self._counts["found"],
+                total=self._counts["snippets"],
+                counts=self._sums() + self._time_left(),
             )
         elif now - self._last_line >= LINE_SECONDS:
             self._last_line = now

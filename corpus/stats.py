@@ -140,7 +140,9 @@ class Notes(TypedDict, total=False):
     repository, the packages that it imports and that are not installed; ``environments``: what was made for each;
     ``tests``: what pytest collected in it; ``calls``: what was harvested there; ``cleaning``: what was replaced, where
     personal data isn't kept; ``left_out_by_licence``: repositories whose own licence is refused; ``sampled_out``: of
-    each repository, the snippets of each kind that ``--per-repository`` left out, which ``found`` doesn't count.
+    each repository, the snippets of each kind that ``--per-repository`` left out, which ``found`` doesn't count;
+    ``unfinished``: of a dataset that is still being made, the ``units`` whose rows stand in it, and those ``planned``
+    by then.
     """
 
     files: FileStats
@@ -152,6 +154,7 @@ class Notes(TypedDict, total=False):
     cleaning: CleaningNote
     left_out_by_licence: list[dict[str, str]]
     sampled_out: dict[str, dict[str, int]]
+    unfinished: dict[str, int]
 
 
 class Stats(GroupStats, Notes):

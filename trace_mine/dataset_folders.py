@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 class Quiet:
     """A ``corpus.produce.Watcher`` that shows nothing."""
 
-    def planned(self, num_units: int, num_snippets: int) -> None:
+    def tell(self, line: str) -> None:
+        """Do nothing."""
+
+    def begun(self, done: frozenset[str]) -> None:
+        """Do nothing."""
+
+    def planned(self, num_units: int, num_snippets: int, share: float) -> None:
         """Do nothing."""
 
     def finished(self, key: str, marker: Marker) -> None:
@@ -39,6 +46,10 @@ def mine(
     entries: Sequence[str] | None = None,
     follow: int = 3,
     limit: int | None = None,
+    per_repository: int | None = None,
+    siblings: int | None = None,
+    environment: str | os.PathLike[str] = "auto",
+    split_by: str = "repository",
     sessions: int = 1,
     only_choices: bool = False,
     keep: str = "",
@@ -63,10 +74,16 @@ def mine(
         paths: one or several of these.
         out: the dataset's folder, where an interrupted run goes on; None: the rows are held in memory alone.
         view: what sessions show, as ``parse_view`` reads it.
-        entries: the snippets that are mined, by how they are entered; None: ``doctest``, ``script`` and ``test``, or
-            with an inverse view ``call``, which goes with no other.
+        entries: the snippets that are mined, by how they are entered; None: all of ``doctest``, ``script``, ``test``,
+            ``call`` and ``docs``, or with an inverse view ``call``, which goes with no other.
         follow: how deep calls of a repository's own functions are opened; 0 keeps each call one command.
         limit: stop after this many snippets; None: mine all.
+        per_repository: of each repository at most so many snippets, spread over its sources and files.
+        siblings: tests that differ in parameters, literals or their class alone, of which sessions are made; None:
+            four.
+        environment: ``auto`` installs for each repository what its files ask for; ``none`` shows what is installed
+            here; else a folder with an environment.
+        split_by: ``repository`` puts all rows of a repository into one split, ``function`` all rows that open one.
         sessions: number of sessions of each snippet that draws, each with draws of its own.
         only_choices: drop snippets that draw nothing at random.
         keep: ``records`` keeps the runs of snippets without a session that replays, in the folder ``records``.
@@ -102,6 +119,7 @@ def mine(
     """
     from trace_mine.corpus.engines import ENGINES
     from trace_mine.corpus.errors import CorpusError
+    from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.produce import open_ledger, produce
@@ -115,6 +133,10 @@ def mine(
         follow=follow,
         limits=limits or Limits(),
         limit=limit,
+        per_repository=per_repository,
+        siblings=SIBLINGS if siblings is None else siblings,
+        environment=os.fspath(environment),
+        split_by=split_by,
         licences=licences,
         keep_personal=keep_personal,
         decontaminate=tuple(Path(file) for file in decontaminate),
@@ -138,7 +160,7 @@ def mine(
         folder = Path(out) if out is not None else Path(scratch) / "traces"
         watching: AbstractContextManager[Watcher] = Progress() if progress else nullcontext(Quiet())
         with open_ledger(folder, overwrite=overwrite) as ledger, watching as watcher:
-            origin = Mined(inputs, options, ledger.sources)
+            origin = Mined(inputs, options, ledger.sources, watcher.tell)
             # The same configuration as the command's: `mine` and `trace-mine` may go on with each other's folders.
             config = {**options.as_config(), "inputs": origin.input_names}
             workers = ENGINES[engine](jobs or len(os.sched_getaffinity(0)))
@@ -159,7 +181,8 @@ def load(
 ) -> datasets.DatasetDict:
     """Opens a dataset folder that ``trace-mine``, ``trace-synth`` or ``mine`` wrote, of this version or an older one.
 
-    The rows are those of ``datasets.load_dataset(path)``. Beside that, the schema version is checked, and columns that
+    The rows are those of ``datasets.load_dataset(path)``; of a dataset that is still being made, those so far (with a
+    warning). Beside that, the schema version is checked, and columns that
     are younger than the dataset are added, with empty lists or None.
 
     Args:
@@ -177,10 +200,13 @@ def load(
     """
     import datasets
 
+    from trace_mine.corpus.rows_so_far import is_finished
     from trace_mine.corpus.schema import features
 
     folder = Path(path)
     _check_version(folder)
+    if not is_finished(folder):
+        warnings.warn(f"{folder} is unfinished: these are its rows so far; start its command again", stacklevel=2)
     splits = datasets.load_dataset(
         str(folder), keep_in_memory=keep_in_memory, cache_dir=None if cache_dir is None else str(cache_dir)
     )

@@ -126,6 +126,11 @@ class Mined:
         return content_key(self._options.as_config(), self._options.tracer_factory, code_hash(), SCHEMA_VERSION)
 
     @property
+    def num_inputs(self) -> int:
+        """The number of repositories, files and modules of this part."""
+        return len(self._targets)
+
+    @property
     def traces(self) -> Traces:
         """The function that workers call."""
         return trace_unit

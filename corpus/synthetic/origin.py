@@ -95,6 +95,11 @@ class Synthetic:
         return content_key(self._config, code_hash(), SCHEMA_VERSION)
 
     @property
+    def num_inputs(self) -> int:
+        """1: all units have the same place, and are planned within a moment."""
+        return 1
+
+    @property
     def traces(self) -> Traces:
         """The function that workers call."""
         return generate_unit

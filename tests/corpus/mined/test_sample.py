@@ -15,7 +15,9 @@ from trace_mine.tracer.schema import Piece, Snippet
 
 
 def candidate(kind: str, number: int) -> Candidate:
-    snippet = Snippet(pieces=(Piece(source=f"x = {number}", line=1),), name=f"n{number}", path="m.py", kind=kind)
+    snippet = Snippet(
+        pieces=(Piece(source=f"x = {number}", line=1),), name=f"n{number}", path="m.py", kind=kind, line=1, end_line=1
+    )
     return Candidate(snippet=snippet, sys_path=(), source_hash="")
 
 
