@@ -27,6 +27,7 @@ from trace_mine.corpus.mined.payload import (
 )
 from trace_mine.corpus.mined.provenance import normalised_name
 from trace_mine.corpus.mined.reader import RepositoryReader, RepositoryReading
+from trace_mine.corpus.mined.reader_batches import reader_batches
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.corpus.mined.refused_licences import refused_licence
 from trace_mine.corpus.mined.repositories import (
@@ -60,8 +61,6 @@ flush to disk is 1% of it.
 """
 AHEAD = 8
 """Repositories that are read while the environments of those before them are made, and whose snippets are held."""
-MAX_SHOWN = 200
-"""Files and folders that one reader is shown, each by a mount; a folder of many repositories is one."""
 
 
 class Mined:
@@ -171,7 +170,7 @@ class Mined:
     def _repositories(self, environments: RepositoryEnvironments) -> Iterator[Callable[[], Iterable[WorkUnit]]]:
         """Read all repositories; of each, a function that gives its units once its environment is made."""
         num_left = self._options.limit
-        for targets in batches_of(self._targets):
+        for targets in reader_batches(self._targets):
             shown = dict.fromkeys(target.shown for _, target in targets if target.shown is not None)
             with self._start_reader([*shown]) as reader:
                 for place, target in targets:
@@ -389,20 +388,3 @@ def _entry(repository: str, candidate: Candidate) -> MinedEntry:
         "line": snippet.line,
         "candidate": candidate.to_json(),
     }
-
-
-def batches_of(targets: Sequence[tuple[int, NamedInput]]) -> Iterator[list[tuple[int, NamedInput]]]:
-    """The targets, with their places, in order, parted where one reader would be shown more than MAX_SHOWN files and
-    folders.
-    """
-    batch: list[tuple[int, NamedInput]] = []
-    shown: set[Path] = set()
-    for place, target in targets:
-        if target.shown is not None and target.shown not in shown:
-            if len(shown) == MAX_SHOWN:
-                yield batch
-                batch, shown = [], set()
-            shown.add(target.shown)
-        batch.append((place, target))
-    if batch:
-        yield batch

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from trace_mine.corpus.errors import CorpusError
-from trace_mine.corpus.mined import miner
+from trace_mine.corpus.mined import reader_batches
 from trace_mine.corpus.mined.archives import archive_part
 from trace_mine.corpus.mined.dependencies import find_dependencies, imported_names
 from trace_mine.corpus.mined.packaging_files import PackagingFiles
@@ -248,12 +248,12 @@ def test_a_folder_of_packages_is_bound_whole(tmp_path: Path) -> None:
 
 
 def test_a_reader_is_shown_a_bounded_number_of_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(miner, "MAX_SHOWN", 2)
+    monkeypatch.setattr(reader_batches, "MAX_SHOWN", 2)
     folder = [NamedInput(kind="folder", path=Path(f"/f/{n}"), shown=Path("/f")) for n in range(5)]
     single = [NamedInput(kind="folder", path=Path(f"/g/{n}"), shown=Path(f"/g/{n}")) for n in range(3)]
     staged = NamedInput(kind="module", path=Path("heapq"))
     targets = [*enumerate([*folder, *single, staged])]
-    batches = [*miner.batches_of(targets)]
+    batches = [*reader_batches.reader_batches(targets)]
     assert [len(batch) for batch in batches] == [6, 3]
     assert [target for batch in batches for target in batch] == targets
-    assert [*miner.batches_of([])] == []
+    assert [*reader_batches.reader_batches([])] == []
