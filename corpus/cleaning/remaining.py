@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from trace_mine.corpus.cleaning.scrub import find_all, scrub
+from trace_mine.corpus.json_texts import json_texts
 from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Trace
@@ -43,24 +44,12 @@ def _columns(trace: Trace) -> Iterator[tuple[str, str]]:
     values = dict.fromkeys(f"{name} = {value}" for step in trace.steps for name, value in step.state.items())
     yield "states", "\n".join(values)
     yield "source", "\n".join(function.text for function in trace.source)
-    yield "setup", "\n".join(map(str, _texts(dict(trace.setup))))
+    yield "setup", "\n".join(map(str, json_texts(dict(trace.setup))))
     yield "choices", "\n".join(text for choice in trace.choices for text in (choice.place, *choice.outcomes))
     yield "beliefs", "\n".join(dict.fromkeys(text for belief in trace.beliefs for text in belief.outcomes))
     yield "view", json.dumps(dict(trace.view), ensure_ascii=False)
     if trace.events is not None:
         yield "events", "\n".join(dict.fromkeys(_event_texts(trace.events)))
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All texts of a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def with_clean_sources(events: EventLog) -> EventLog:

@@ -23,6 +23,7 @@ from trace_mine.corpus.decontamination.code_keys import (
     gram_keys,
 )
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.json_texts import json_texts
 from trace_mine.corpus.mined.files import parse
 from trace_mine.tracer.schema import Drop
 
@@ -63,7 +64,7 @@ class BenchmarkIndex:
                     self.functions.setdefault(key, number)
             for example in assert_examples(tree, renamed):
                 self.examples.setdefault(example.key, (number, example.tells))
-        for text in dict.fromkeys(_texts(record)):
+        for text in dict.fromkeys(json_texts(record, looks_inside=True)):
             for _, example in doctest_examples(text):
                 self.examples.setdefault(example.key, (number, example.tells))
             for key in gram_keys(text):
@@ -170,18 +171,6 @@ def _name(record: Mapping[str, object], path: Path, number: int) -> str:
     return chosen[:200] if "/" in chosen else f"{file}/{chosen[:200]}"
 
 
-def _texts(value: object) -> Iterator[str]:
-    """All texts of a record, however deep; a text that is JSON is looked into (LiveCodeBench's tests)."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
-
-
 def _codes(record: Mapping[str, object]) -> Iterator[str]:
     """The texts of a record that may be code, and its prompt with each text that may be the rest of it."""
     prompt = record.get("prompt")
@@ -189,7 +178,7 @@ def _codes(record: Mapping[str, object]) -> Iterator[str]:
         text = record.get(column)
         if isinstance(prompt, str) and isinstance(text, str):
             yield prompt + text
-    yield from _texts(record)
+    yield from json_texts(record, looks_inside=True)
 
 
 def marks_of(tree: ast.Module | None, text: str, index: BenchmarkIndex) -> Iterator[tuple[int, int, int]]:

@@ -223,3 +223,16 @@ def test_the_default_place_is_used_where_an_index_lies(tmp_path: Path, monkeypat
     assert options.as_config()["benchmarks"] == options.benchmarks_digest != MineOptions(decontaminate=(PROBLEMS,))
     assert index_of(options.benchmarks) == index_of([PROBLEMS])
     assert main([str(tmp_path / "nowhere.jsonl")]) == 2
+
+
+def test_texts_that_are_json_are_looked_into() -> None:
+    """LiveCodeBench keeps tests as JSON in a text: escapes in it would part words and calls."""
+    call = ">>> parted_by_separators('a,b;c', ',;')\\n['a', 'b', 'c']"
+    index = BenchmarkIndex()
+    index.add(
+        "live/1", {"question_content": "?", "public_test_cases": f'[{{"input": "{call}", "testtype": "functional"}}]'}
+    )
+    text = ">>> parted_by_separators('a,b;c', ',;')\n['a', 'b', 'c']\n"
+    assert [*marks_of(None, text, index)] == [(1, 2, 0)]
+    index.add("live/2", {"public_test_cases": "[" * 100_000})  # begins like JSON, and is too deep for it
+    assert index.problems == ["live/1", "live/2"]
