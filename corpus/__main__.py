@@ -158,6 +158,17 @@ def mine(
     only_choices: Annotated[
         bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
     ] = False,
+    inject: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KINDS",
+            help="Put draws into the programs (with a view that hides outcomes): maybe, either, order, each with laws "
+            "as in maybe:p=.1|.5.",
+            show_default=False,
+        ),
+    ] = None,
+    edits: Annotated[int, typer.Option(min=1, help="Draws put into one program, at most (with --inject).")] = 3,
+    variants: Annotated[int, typer.Option(min=1, help="Programs made of one snippet (with --inject).")] = 1,
     keep: Annotated[
         str,
         typer.Option(
@@ -211,6 +222,7 @@ def mine(
     happened; datasets.load_dataset(OUT) reads it.
     """
     from trace_mine.corpus.decontamination.benchmark_index import SUFFIXES
+    from trace_mine.corpus.mined.injection.inject_options import parse_inject
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.mined.shard import parse_shard
@@ -250,6 +262,7 @@ def mine(
             seed=seed,
             view=view,
             only_choices=only_choices,
+            inject=None if inject is None else parse_inject(inject, edits=edits, variants=variants),
             keep=keep,
             sessions=sessions,
             keep_duplicates=keep_duplicates,

@@ -17,6 +17,7 @@ from trace_mine.corpus.schema import (
     BeliefColumns,
     CallColumns,
     ChoiceColumns,
+    EditColumns,
     RowColumns,
     SegmentColumns,
     SourceColumns,
@@ -82,6 +83,7 @@ class RowOrigin:
         source_hash: hash of the snippet's file, or of the task.
         num_skipped: number of the snippet's doctest examples that ``+SKIP`` left out.
         seed: seed of the run's randomness.
+        edits: the draws that were put into the program, each an ``EditColumns``.
 
     Raises:
         ValueError: ``origin`` or a number is out of range.
@@ -101,6 +103,7 @@ class RowOrigin:
     source_hash: str
     num_skipped: int
     seed: int
+    edits: tuple[EditColumns, ...] = ()
 
     def __post_init__(self) -> None:
         if self.origin not in ORIGINS:
@@ -196,8 +199,13 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "writing_commands": writing_commands(steps),
         "schema_version": SCHEMA_VERSION,
         "events": "" if trace.events is None else pack(trace.events),
+        "edits": [_edit(edit) for edit in origin.edits],
         "no_session": "",
     }
+
+
+def _edit(edit: EditColumns) -> EditColumns:
+    return {**edit, "before": printable(edit["before"]), "after": printable(edit["after"])}
 
 
 def _segment(segment: Segment) -> SegmentColumns:

@@ -129,6 +129,16 @@ class BeliefColumns(TypedDict):
     stderr: Annotated[list[float], means("error of each probability: 0 if exact, a bound, or a standard error")]
 
 
+class EditColumns(TypedDict):
+    """A draw that was put into the program before it ran."""
+
+    kind: Annotated[str, means("`maybe`, `either` or `order`", words=("maybe", "either", "order"), since=5)]
+    line: Annotated[int, means("line in the text that was edited: a function, a script, statements", since=5)]
+    law: Annotated[list[float], means("probabilities of the outcomes; the first: it runs, it stays", since=5)]
+    before: Annotated[str, means("the lines as their author wrote them", since=5)]
+    after: Annotated[str, means("the lines that ran", since=5)]
+
+
 class RowColumns(TypedDict):
     """A row as an origin makes it; the merge adds ``new_characters`` and ``split``."""
 
@@ -210,6 +220,7 @@ class RowColumns(TypedDict):
             since=4,
         ),
     ]
+    edits: Annotated[list[EditColumns], means("draws that `--inject` put into the program; mostly none", since=5)]
     no_session: Annotated[
         str,
         means("of a record: the reason why it has no session that replays; empty in every row of `data/`", since=4),

@@ -141,8 +141,9 @@ class Notes(TypedDict, total=False):
     ``tests``: what pytest collected in it; ``calls``: what was harvested there; ``cleaning``: what was replaced, where
     personal data isn't kept; ``left_out_by_licence``: repositories whose own licence is refused; ``sampled_out``: of
     each repository, the snippets of each kind that ``--per-repository`` left out, which ``found`` doesn't count;
-    ``unfinished``: of a dataset that is still being made, the ``units`` whose rows stand in it, and those ``planned``
-    by then.
+    ``not_edited``: of each repository, the snippets into which ``--inject`` put no draws, by reason, which ``found``
+    doesn't count; ``unfinished``: of a dataset that is still being made, the ``units`` whose rows stand in it, and
+    those ``planned`` by then.
     """
 
     files: FileStats
@@ -155,6 +156,7 @@ class Notes(TypedDict, total=False):
     left_out_by_licence: list[dict[str, str]]
     sampled_out: dict[str, dict[str, int]]
     unfinished: dict[str, int]
+    not_edited: dict[str, dict[str, int]]
 
 
 class Stats(GroupStats, Notes):

@@ -311,6 +311,8 @@ class Mined:
             notes["tests"] = {summary.name: search.items}
         if search.calls is not None:
             notes["calls"] = {summary.name: search.calls}
+        if search.injected is not None:
+            notes["not_edited"] = {summary.name: dict(search.injected)}
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         seed = None if self._options.parsed_view.hides else self._options.seed  # such a view decides draws itself
         candidates = search.candidates

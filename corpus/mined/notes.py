@@ -40,6 +40,7 @@ def joined_notes(parts: Sequence[Notes], overall: Notes) -> Notes:
         "calls": _by_name(part.get("calls", {}) for part in parts),
         "environments": _by_name(part.get("environments", {}) for part in parts),
         **_sampled_out(parts),
+        **_not_edited(parts),
         "missing_packages": {name: sorted(packages) for name, packages in sorted(missing.items())},
     }
 
@@ -49,6 +50,13 @@ def _sampled_out(parts: Sequence[Notes]) -> Notes:
     if not any("sampled_out" in part for part in parts):
         return {}
     return {"sampled_out": _by_name(part.get("sampled_out", {}) for part in parts)}
+
+
+def _not_edited(parts: Sequence[Notes]) -> Notes:
+    """The note on snippets that got no draws; none where none were to be put into them."""
+    if not any("not_edited" in part for part in parts):
+        return {}
+    return {"not_edited": _by_name(part.get("not_edited", {}) for part in parts)}
 
 
 def _by_name(parts: Iterable[dict[str, Value]]) -> dict[str, Value]:

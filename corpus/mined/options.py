@@ -10,6 +10,7 @@ from trace_mine.corpus.decontamination.benchmark_file import benchmark_sources, 
 from trace_mine.corpus.mined.environments.for_repository import EnvironmentOptions
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.import_search import search_of
+from trace_mine.corpus.mined.injection.inject_options import InjectOptions
 from trace_mine.corpus.mined.items.siblings import SIBLINGS
 from trace_mine.corpus.mined.reader_protocol import LicenceRule
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, HARVESTED, INVERSE_ENTRIES
@@ -50,6 +51,7 @@ class MineOptions:
         python: the interpreter that runs the snippets; None: the one that each repository asks for.
         seed: of the random module inside.
         view: the text of ``--view``.
+        inject: the draws that are put into programs; None: they stay as they are.
         only_choices: snippets that draw nothing at random are dropped.
         keep: ``records`` keeps the native run of a snippet that has no session that replays, beside the rows; empty:
             such a snippet is a drop.
@@ -85,6 +87,7 @@ class MineOptions:
     seed: int = 0
     view: str = "written"
     only_choices: bool = False
+    inject: InjectOptions | None = None
     keep: str = ""
     sessions: int = 1
     keep_duplicates: bool = False
@@ -148,6 +151,11 @@ class MineOptions:
             raise ValueError(
                 f"expected a view for any snippet, got {self.view!r}, which names one program's variable; "
                 f"write inverse or inverse:grid"
+            )
+        if self.inject is not None and not hides:
+            raise ValueError(
+                f"expected a view that hides outcomes with inject, got {self.view!r}; add branch or skip: a draw that "
+                "is shown is no question"
             )
         if self.only_choices and not hides:
             raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
@@ -254,6 +262,7 @@ class MineOptions:
             "only_choices": self.only_choices,
             # only where it is given, as a key of it would make a dataset that was begun before another one
             **({"keep": self.keep} if self.keep else {}),
+            **({"inject": self.inject.as_config()} if self.inject is not None else {}),
             **({"split_by": self.split_by} if self.split_by != "repository" else {}),
             "sessions": self.sessions,
             "keep_duplicates": self.keep_duplicates,

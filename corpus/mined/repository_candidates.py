@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.environments.for_repository import RepositoryPackages
 from trace_mine.corpus.mined.harvest.harvesting import harvest_calls
 from trace_mine.corpus.mined.harvest.in_repository import literal_calls, with_calls, with_pages
+from trace_mine.corpus.mined.injection.injecting import inject
 from trace_mine.corpus.mined.items.collection import collect_tests
 from trace_mine.corpus.mined.items.in_repository import with_items
 from trace_mine.corpus.mined.options import MineOptions
@@ -32,11 +33,13 @@ class RepositoryCandidates:
         candidates: in the order of its files.
         items: what ``stats.json`` says of its tests; None where pytest did not collect them.
         calls: what it says of harvested calls; None where none are wanted.
+        injected: snippets that got no draws, by reason; None where none are wanted.
     """
 
     candidates: Sequence[Candidate]
     items: ItemNote | None = None
     calls: CallNote | None = None
+    injected: Mapping[str, int] | None = None
 
 
 class CandidateSearch:
@@ -91,7 +94,25 @@ class CandidateSearch:
             for each in candidates
             if each.snippet.kind in entries and each.snippet.path not in ignored
         ]
-        return RepositoryCandidates(candidates=chosen, items=items, calls=calls)
+        injected: dict[str, int] | None = None
+        if self._options.inject is not None:
+            chosen, injected = self._injected(repository, summary, chosen, packages)
+        return RepositoryCandidates(candidates=chosen, items=items, calls=calls, injected=injected)
+
+    def _injected(
+        self,
+        repository: Repository,
+        summary: RepositorySummary,
+        candidates: Sequence[Candidate],
+        packages: RepositoryPackages,
+    ) -> tuple[list[Candidate], dict[str, int]]:
+        """The snippets with draws put into their programs, and the numbers of those that got none, by reason."""
+        assert self._options.inject is not None
+        sys_path = () if repository.stdlib else summary.main_roots
+        arguments, _ = tracer_arguments(self._options, repository, packages, sys_path, ())
+        self._tell(f"edits of {summary.name}: draws are put into {len(candidates)} snippets, each is tried")
+        made = inject(config_of(arguments), self._staging, candidates, self._options.inject, self._options.seed)
+        return [*made.candidates], dict(made.left_out)
 
     def _harvested(
         self,

@@ -246,6 +246,7 @@ def _row_origin(unit: MinedPayload, candidate: Candidate) -> RowOrigin:
         source_hash=candidate.source_hash,
         num_skipped=candidate.num_skipped,
         seed=unit["tracer"]["seed"],
+        edits=candidate.edits,
     )
 
 

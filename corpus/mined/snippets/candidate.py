@@ -15,6 +15,7 @@ from trace_mine.corpus.mined.files import SourceText, read
 from trace_mine.corpus.mined.layout import ImportPlace, Layout
 from trace_mine.corpus.mined.snippets.file_roles import FileRoles
 from trace_mine.corpus.mined.snippets.script_start import ScriptStart
+from trace_mine.corpus.schema import EditColumns
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 Built = TypeVar("Built")
@@ -64,6 +65,7 @@ class Candidate:
         item: pytest's name of the test, where pytest collected it; its session must end as pytest's own run.
         fallbacks: other forms of the snippet, tried in order where those before gave no session.
         warm: the module of a harvested call's function, which is imported before the call runs.
+        edits: the draws that were put into its program, as rows say them (``schema.EditColumns``).
 
     Raises:
         ValueError: there is nothing to run, and no drop that says why; or an input is asked for that has no prior.
@@ -80,6 +82,7 @@ class Candidate:
     item: str = ""
     fallbacks: tuple[Snippet, ...] = ()
     warm: str = ""
+    edits: tuple[EditColumns, ...] = ()
 
     def __post_init__(self) -> None:
         if self.drop is None and not self.snippet.pieces:
@@ -112,6 +115,7 @@ class Candidate:
         drop = None if fields["drop"] is None else Drop(**fields["drop"])
         fields.update(snippet=_snippet_of(fields["snippet"]), sys_path=tuple(fields["sys_path"]), drop=drop)
         fields["fallbacks"] = fallbacks
+        fields["edits"] = tuple(fields["edits"])
         fields["input_values"] = {
             draw: tuple(tuple(values) for values in outcomes) for draw, outcomes in fields["input_values"].items()
         }

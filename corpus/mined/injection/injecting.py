@@ -1,0 +1,173 @@
+"""Snippets with draws put into their programs: the edits are made, and tried, in a jail."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trace_mine.corpus.mined.harvest.harvesting import PACKAGE as HARVEST_PACKAGE
+from trace_mine.corpus.mined.injection.edit_protocol import EditedProgram, NotEdited, edit_records
+from trace_mine.corpus.mined.injection.inject_options import InjectOptions
+from trace_mine.corpus.mined.shown_code import staged_code, with_code
+from trace_mine.corpus.mined.snippets.candidate import Candidate
+from trace_mine.corpus.schema import EditColumns
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.schema import Piece
+from trace_mine.tracer.two_worlds import jail_of, library_inside, root_of
+
+LIMITS = Limits(cpu_seconds=300, wall_seconds=900.0, memory_bytes=2 << 30, output_bytes=128 << 20)
+"""The limits of BATCH snippets."""
+BATCH = 50
+RUN_SECONDS = 0.5
+"""The CPU time of one run of an edited program."""
+MAX_LOST = 20
+PACKAGE = "trace_mine_inject"
+_PROGRAM = """\
+import json, os
+from trace_mine_harvest.channel import writer
+from trace_mine_inject.programs import edit_programs
+write = writer({word!r}, os.dup(1))
+given = json.loads({given!r})
+edit_programs(write, given['programs'], given['wanted'], given['seconds'])
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injected:
+    """Snippets with edits, and of those that gave none how many there are by a word for why."""
+
+    candidates: Sequence[Candidate]
+    left_out: Mapping[str, int]
+
+
+def inject(
+    config: TracerConfig, staging: Path, candidates: Sequence[Candidate], options: InjectOptions, seed: int
+) -> Injected:
+    """Put draws into the programs of snippets.
+
+    A doctest's or a call's program is the function that it is of, which is defined in the session; a script's is its
+    text, a test's its statements. The docstring of an edited function, which speaks of another one, is left out.
+
+    Args:
+        config: what the snippets are traced with.
+        staging: a folder of ours that the jail's user can read.
+        candidates: the snippets of one repository.
+        options: the edits.
+        seed: another seed, other places and laws.
+
+    Raises:
+        SandboxUnavailable: this machine offers less than the configuration asks for.
+    """
+    left_out: Counter[str] = Counter()
+    programs: dict[int, Candidate] = {}
+    for number, candidate in enumerate(candidates):
+        if candidate.drop is not None:
+            left_out["dropped"] += 1
+        elif candidate.snippet.is_notebook:
+            left_out["notebook"] += 1
+        else:
+            programs[number] = candidate
+    made: list[Candidate] = []
+    answered: set[int] = set()
+    texts: set[tuple[str, ...]] = set()
+    if programs:
+        code = staged_code(staging, Path(__file__).parent / "inside", PACKAGE)
+        others = staged_code(staging, Path(__file__).parent.parent / "harvest" / "inside", HARVEST_PACKAGE)
+        jail = with_code(with_code(jail_of(config, replaying=False), others), code)
+        with Worker(jail, LIMITS, **config.worker_levels) as worker:
+            for record in _records(worker, config, programs, options, seed):
+                if isinstance(record, NotEdited):
+                    answered.add(record.number)
+                    left_out[record.why] += 1
+                elif isinstance(record, EditedProgram) and record.number in programs:
+                    answered.add(record.number)
+                    edited = _edited(programs[record.number], record)
+                    key = tuple(piece.source for piece in edited.snippet.pieces)
+                    if key in texts:
+                        left_out["duplicate"] += 1
+                    else:
+                        texts.add(key)
+                        made.append(edited)
+    left_out["lost"] += len(programs.keys() - answered)
+    return Injected(candidates=made, left_out=dict(sorted((+left_out).items())))
+
+
+def _records(
+    worker: Worker, config: TracerConfig, programs: Mapping[int, Candidate], options: InjectOptions, seed: int
+) -> list[EditedProgram | NotEdited]:
+    """What the jail made of the programs, in batches; what ends a batch costs the programs before it nothing."""
+    if config.repository is not None:
+        root = root_of(config, worker)
+    else:
+        root = str(Path(library_inside(config.library[0], worker)).parent)
+    waiting = [_given(number, candidate, root) for number, candidate in programs.items()]
+    records: list[EditedProgram | NotEdited] = []
+    num_lost = 0
+    while waiting and num_lost < MAX_LOST:
+        batch, waiting = waiting[:BATCH], waiting[BATCH:]
+        word = secrets.token_hex(16)
+        given = {"programs": batch, "wanted": {**options.as_config(), "seed": seed}, "seconds": RUN_SECONDS}
+        source = _PROGRAM.format(word=word, given=json.dumps(given))
+        outcome = worker.run(PlainJob(source=source, counts_events=False), LIMITS)
+        new = [each for each in edit_records(outcome.stdout, word) if isinstance(each, EditedProgram | NotEdited)]
+        records += new
+        if outcome.status != "ok":
+            num_lost += 1
+            answered = {each.number for each in new}
+            left = [each for each in batch if each["number"] not in answered]
+            waiting = left[1:] + waiting  # the first one without an answer is what ended the process
+    return records
+
+
+def _given(number: int, candidate: Candidate, root: str) -> dict[str, object]:
+    snippet = candidate.snippet
+
+    def below(path: str) -> str:
+        return root if path in ("", ".") else f"{root}/{path}"
+
+    is_of_function = snippet.kind in ("doctest", "call")
+    return {
+        "number": number,
+        "name": f"{snippet.path} {snippet.name}",
+        "module": _module_of(candidate),
+        "code": snippet.code,
+        "pieces": [piece.source for piece in snippet.pieces],
+        "is_script": snippet.kind == "script",
+        "folder": below(snippet.path.rpartition("/")[0]),
+        "file": below(snippet.path),
+        "sys_path": [below(path) for path in candidate.sys_path],
+        "function": [below(snippet.path), snippet.line] if is_of_function else None,
+    }
+
+
+def _module_of(candidate: Candidate) -> str | None:
+    """The module in whose names the edited program runs: that of the function, whose globals it needs."""
+    return candidate.snippet.module or candidate.warm or None
+
+
+def _edited(candidate: Candidate, record: EditedProgram) -> Candidate:
+    snippet = candidate.snippet
+    edits = tuple(
+        EditColumns(kind=each.kind, line=each.line, law=list(each.law), before=each.before, after=each.after)
+        for each in record.edits
+    )
+    return replace(
+        candidate,
+        snippet=replace(
+            snippet,
+            name=f"{snippet.name}~{record.variant}",
+            module=_module_of(candidate),
+            pieces=tuple(Piece(source=source, line=snippet.line) for source in record.pieces),
+            focus=(),  # the function that is opened is the session's own
+        ),
+        edits=edits,
+        item="",  # what pytest says is of the program as it was
+        fallbacks=(),
+    )

@@ -1,0 +1,136 @@
+"""Edits of a program's text at places: the lines of the author, with draws among them."""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trace_mine_inject.places import Place
+
+STEP = "    "
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit, as a row says it: kind, line of the text before it, law, and the text before and after."""
+
+    kind: str
+    line: int
+    law: tuple[float, ...]
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names by which the edited program draws: of ``random.random`` and of ``random.choice``."""
+
+    random: str
+    choice: str
+
+    def imports(self, text: str) -> str:
+        """The statement that binds those of them that a text uses."""
+        used = {each.id for each in ast.walk(ast.parse(text)) if isinstance(each, ast.Name)}
+        parts = [
+            name if name == alias else f"{name} as {alias}"
+            for name, alias in (("choice", self.choice), ("random", self.random))
+            if alias in used
+        ]
+        return f"from random import {', '.join(parts)}\n"
+
+
+def free_names(text: str) -> Names:
+    """Names that a text does not use for anything else."""
+    taken = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    taken |= {node.arg for node in ast.walk(ast.parse(text)) if isinstance(node, ast.arg)}
+    taken |= {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+
+    def free(*names: str) -> str:
+        return next((name for name in names if name not in taken), f"{names[0]}_of_draws")
+
+    return Names(random=free("random", "draw", "uniform"), choice=free("choice", "pick", "one_of"))
+
+
+def choose_places(places: Sequence[Place], number: int, source: random.Random) -> list[Place]:
+    """Choose so many places at most, none over another, in the order of the text."""
+    left = list(places)
+    source.shuffle(left)
+    # one of each kind after the other: a kind of which there are many places is not to drive out the others
+    ranks: Counter[str] = Counter()
+    ranked: list[tuple[int, Place]] = []
+    for place in left:
+        ranked.append((ranks[place.kind], place))
+        ranks[place.kind] += 1
+    left = [place for _, place in sorted(ranked, key=lambda each: each[0])]
+    chosen: list[Place] = []
+    for place in left:
+        if len(chosen) == number:
+            break
+        if all(_are_apart(place, other) for other in chosen):
+            chosen.append(place)
+    return sorted(chosen, key=lambda place: place.first)
+
+
+def _are_apart(one: Place, other: Place) -> bool:
+    return one.lines.stop <= other.lines.start or other.lines.stop <= one.lines.start
+
+
+def edited(text: str, places: Sequence[Place], laws: Sequence[float], names: Names) -> tuple[str, list[Edit]]:
+    """Return a text with a draw at each of the places, and what was done.
+
+    Args:
+        text: the program; the places are of its tree.
+        places: none over another, in order.
+        laws: of each place, the probability of its first outcome: that a statement runs, that two stay in their order.
+            What is chosen by ``either`` has equal chances.
+        names: of the functions that draw.
+    """
+    lines = text.split("\n")
+    edits: list[Edit] = []
+    for place, law in reversed([*zip(places, laws, strict=True)]):
+        start, stop = place.lines.start - 1, place.lines.stop - 1
+        before = "\n".join(lines[start:stop])
+        new = _either(lines, place, names) if place.kind == "either" else _conditional(lines, place, law, names)
+        lines[start:stop] = new
+        number = len(place.others) + 1
+        chances = (1 / number,) * number if place.kind == "either" else (law, 1 - law)
+        edits.insert(0, Edit(place.kind, place.lines.start, chances, _dedented(before), _dedented("\n".join(new))))
+    return "\n".join(lines), edits
+
+
+def _conditional(lines: Sequence[str], place: Place, law: float, names: Names) -> list[str]:
+    first = lines[place.nodes[0].lineno - 1]
+    indent = first[: len(first) - len(first.lstrip())]
+    blocks = [lines[node.lineno - 1 : node.end_lineno] for node in place.nodes]
+    head = f"{indent}if {names.random}() < {law}:"
+    if place.kind == "maybe":
+        return [head, *_moved(blocks[0])]
+    one, other = map(_moved, blocks)
+    return [head, *one, *other, f"{indent}else:", *other, *one]
+
+
+def _moved(lines: Sequence[str]) -> list[str]:
+    """Lines one step further in; what continues within brackets moves along."""
+    return [f"{STEP}{line}" if line.strip() else line for line in lines]
+
+
+def _either(lines: Sequence[str], place: Place, names: Names) -> list[str]:
+    (node,) = place.nodes
+    line = lines[node.lineno - 1].encode("utf-8", "surrogatepass")
+    own = line[node.col_offset : node.end_col_offset].decode("utf-8", "surrogatepass")
+    call = f"{names.choice}([{', '.join((own, *place.others))}])".encode()
+    return [(line[: node.col_offset] + call + line[node.end_col_offset :]).decode("utf-8", "surrogatepass")]
+
+
+def _dedented(text: str) -> str:
+    lines = text.split("\n")
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    return "\n".join(line[indent:] if not line[:indent].strip() else line for line in lines)
