@@ -132,7 +132,7 @@ def _given(number: int, candidate: Candidate, root: str) -> dict[str, object]:
     def below(path: str) -> str:
         return root if path in ("", ".") else f"{root}/{path}"
 
-    is_of_function = snippet.kind in ("doctest", "call")
+    edited = {"doctest": "function", "call": "function", "test": "both"}.get(snippet.kind, "pieces")
     return {
         "number": number,
         "name": f"{snippet.path} {snippet.name}",
@@ -143,7 +143,8 @@ def _given(number: int, candidate: Candidate, root: str) -> dict[str, object]:
         "folder": below(snippet.path.rpartition("/")[0]),
         "file": below(snippet.path),
         "sys_path": [below(path) for path in candidate.sys_path],
-        "function": [below(snippet.path), snippet.line] if is_of_function else None,
+        "edited": edited,
+        "function": [below(snippet.path), snippet.line],
     }
 
 

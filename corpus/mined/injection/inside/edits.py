@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trace_mine_inject.places import Place
+from trace_mine_inject.places import DrawPlace
 
 STEP = "    "
 
@@ -25,7 +25,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Names:
+class DrawNames:
     """The names by which the edited program draws: of ``random.random`` and of ``random.choice``."""
 
     random: str
@@ -42,7 +42,7 @@ class Names:
         return f"from random import {', '.join(parts)}\n"
 
 
-def free_names(text: str) -> Names:
+def free_names(text: str) -> DrawNames:
     """Names that a text does not use for anything else."""
     taken = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     taken |= {node.arg for node in ast.walk(ast.parse(text)) if isinstance(node, ast.arg)}
@@ -56,21 +56,21 @@ def free_names(text: str) -> Names:
     def free(*names: str) -> str:
         return next((name for name in names if name not in taken), f"{names[0]}_of_draws")
 
-    return Names(random=free("random", "draw", "uniform"), choice=free("choice", "pick", "one_of"))
+    return DrawNames(random=free("random", "draw", "uniform"), choice=free("choice", "pick", "one_of"))
 
 
-def choose_places(places: Sequence[Place], number: int, source: random.Random) -> list[Place]:
+def choose_places(places: Sequence[DrawPlace], number: int, source: random.Random) -> list[DrawPlace]:
     """Choose so many places at most, none over another, in the order of the text."""
     left = list(places)
     source.shuffle(left)
     # one of each kind after the other: a kind of which there are many places is not to drive out the others
     ranks: Counter[str] = Counter()
-    ranked: list[tuple[int, Place]] = []
+    ranked: list[tuple[int, DrawPlace]] = []
     for place in left:
         ranked.append((ranks[place.kind], place))
         ranks[place.kind] += 1
     left = [place for _, place in sorted(ranked, key=lambda each: each[0])]
-    chosen: list[Place] = []
+    chosen: list[DrawPlace] = []
     for place in left:
         if len(chosen) == number:
             break
@@ -79,11 +79,11 @@ def choose_places(places: Sequence[Place], number: int, source: random.Random) -
     return sorted(chosen, key=lambda place: place.first)
 
 
-def _are_apart(one: Place, other: Place) -> bool:
+def _are_apart(one: DrawPlace, other: DrawPlace) -> bool:
     return one.lines.stop <= other.lines.start or other.lines.stop <= one.lines.start
 
 
-def edited(text: str, places: Sequence[Place], laws: Sequence[float], names: Names) -> tuple[str, list[Edit]]:
+def edited(text: str, places: Sequence[DrawPlace], laws: Sequence[float], names: DrawNames) -> tuple[str, list[Edit]]:
     """Return a text with a draw at each of the places, and what was done.
 
     Args:
@@ -106,7 +106,7 @@ def edited(text: str, places: Sequence[Place], laws: Sequence[float], names: Nam
     return "\n".join(lines), edits
 
 
-def _conditional(lines: Sequence[str], place: Place, law: float, names: Names) -> list[str]:
+def _conditional(lines: Sequence[str], place: DrawPlace, law: float, names: DrawNames) -> list[str]:
     first = lines[place.nodes[0].lineno - 1]
     indent = first[: len(first) - len(first.lstrip())]
     blocks = [lines[node.lineno - 1 : node.end_lineno] for node in place.nodes]
@@ -122,7 +122,7 @@ def _moved(lines: Sequence[str]) -> list[str]:
     return [f"{STEP}{line}" if line.strip() else line for line in lines]
 
 
-def _either(lines: Sequence[str], place: Place, names: Names) -> list[str]:
+def _either(lines: Sequence[str], place: DrawPlace, names: DrawNames) -> list[str]:
     (node,) = place.nodes
     line = lines[node.lineno - 1].encode("utf-8", "surrogatepass")
     own = line[node.col_offset : node.end_col_offset].decode("utf-8", "surrogatepass")

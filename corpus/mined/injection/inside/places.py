@@ -22,7 +22,7 @@ _SIMPLE = (ast.Assign, ast.AugAssign, ast.Expr)
 
 
 @dataclass(frozen=True)
-class Place:
+class DrawPlace:
     """A place for one draw.
 
     Attributes:
@@ -61,7 +61,7 @@ class _Around:
     own: str = ""
 
 
-def places_of(scope: Scope, lines: Sequence[str], kinds: Sequence[str]) -> list[Place]:
+def places_of(scope: Scope, lines: Sequence[str], kinds: Sequence[str]) -> list[DrawPlace]:
     """Find the places of a function's body, or of a whole program.
 
     Args:
@@ -77,7 +77,7 @@ def places_of(scope: Scope, lines: Sequence[str], kinds: Sequence[str]) -> list[
 class _Finder:
     def __init__(self, lines: Sequence[str], kinds: frozenset[str]) -> None:
         self._lines, self._kinds = lines, kinds
-        self.places: list[Place] = []
+        self.places: list[DrawPlace] = []
 
     def scope(self, scope: Scope, bound: frozenset[str]) -> None:
         if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -99,7 +99,7 @@ class _Finder:
             here = _Around(bound=bound, tests=around.tests, own=around.own)
             is_changing = self._is_alone(statement) and _only_changes(statement, here)
             if is_changing and "maybe" in self._kinds:
-                self.places.append(Place("maybe", (statement,)))
+                self.places.append(DrawPlace("maybe", (statement,)))
             if (
                 is_changing
                 and "order" in self._kinds
@@ -107,7 +107,7 @@ class _Finder:
                 and _meet(before, statement)
                 and ast.dump(before) != ast.dump(statement)
             ):
-                self.places.append(Place("order", (before, statement)))
+                self.places.append(DrawPlace("order", (before, statement)))
             before = statement if is_changing else None
             if "either" in self._kinds:
                 self._expressions(statement, here)
@@ -180,7 +180,7 @@ class _Finder:
         for node in _exchangeable(root):
             others = _others(node)
             if others and node.lineno == node.end_lineno:
-                self.places.append(Place("either", (node,), others))
+                self.places.append(DrawPlace("either", (node,), others))
 
 
 def _column(line: str, offset: int) -> int:

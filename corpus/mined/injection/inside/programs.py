@@ -16,7 +16,7 @@ from typing import TypedDict
 
 from trace_mine_harvest.runs import within
 from trace_mine_inject.edits import Edit, choose_places, edited, free_names
-from trace_mine_inject.places import places_of
+from trace_mine_inject.places import DrawPlace, places_of
 
 SAMPLES = 20
 """Runs of an edited program."""
@@ -32,7 +32,8 @@ class GivenProgram(TypedDict):
         number: it is told apart by.
         name: by which its draws of places are seeded, with the seed.
         module, code, pieces, is_script, folder, file, sys_path: as in ``trace_mine_harvest.runs.GivenSnippet``.
-        function: the file and a line of the function whose text is edited; none: the pieces are.
+        edited: ``pieces``, ``function`` or ``both``: what is edited.
+        function: the file of the function, and a line of it.
     """
 
     number: int
@@ -44,7 +45,8 @@ class GivenProgram(TypedDict):
     folder: str
     file: str
     sys_path: list[str]
-    function: tuple[str, int] | None
+    edited: str
+    function: tuple[str, int]
 
 
 class Wanted(TypedDict):
@@ -98,14 +100,7 @@ _Made = tuple[list[str], list[Edit], dict[str, int]]
 
 def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> list[_Made]:
     """The edited programs of a snippet. Raises _Unfit."""
-    text, wrap = _text_of(program)
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise _Unfit("syntax") from None
-    places = places_of(tree, text.split("\n"), [*wanted["laws"]])
-    if not places:
-        raise _Unfit("no_place")
+    text, wrap, places = _text_with_places(program, [*wanted["laws"]])
     names = free_names(text)
     # what raises without any edit says nothing of the edits
     if _sample(program, wrap(text, ""), 1, seconds)["raised"]:
@@ -138,13 +133,38 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
     return best[: wanted["variants"]]
 
 
-def _text_of(program: GivenProgram) -> tuple[str, Callable[[str, str], list[str]]]:
-    """The text that is edited, and what makes the snippet's pieces of it and of the import. Raises _Unfit."""
+_Wrap = Callable[[str, str], list[str]]
+"""Makes a snippet's pieces of the edited text, and of the import of what draws."""
+
+
+def _text_with_places(program: GivenProgram, kinds: Sequence[str]) -> tuple[str, _Wrap, list[DrawPlace]]:
+    """The text that is edited, what makes pieces of it, and its places. Raises _Unfit.
+
+    Of a snippet that has both, its own statements are edited, and where they have no place its function: a test may be
+    its body's statements, or one call.
+    """
+    ways = [each for each in ("pieces", "function") if each == program["edited"] or program["edited"] == "both"]
+    for way in ways:
+        text, wrap = _own_text(program) if way == "pieces" else _function_text(program)
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise _Unfit("syntax") from None
+        if places := places_of(tree, text.split("\n"), kinds):
+            return text, wrap, places
+    raise _Unfit("no_place")
+
+
+def _own_text(program: GivenProgram) -> tuple[str, _Wrap]:
     own = program["pieces"]
-    if program["function"] is None:
-        if program["is_script"] and len(own) == 1:
-            return own[0], lambda text, imports: [_with_import(text, imports)]
-        return "".join(own), lambda text, imports: [*filter(None, (imports,)), *_pieces_of(text)]
+    if program["is_script"] and len(own) == 1:
+        return own[0], lambda text, imports: [_with_import(text, imports)]
+    return "".join(own), lambda text, imports: [*filter(None, (imports,)), *_pieces_of(text)]
+
+
+def _function_text(program: GivenProgram) -> tuple[str, _Wrap]:
+    """The definition of a snippet's function as it stands in its file. Raises _Unfit."""
+    own = program["pieces"]
     path, line = program["function"]
     try:
         with open(path, encoding="utf-8") as file:

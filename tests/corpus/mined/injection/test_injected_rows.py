@@ -1,0 +1,223 @@
+"""Rows of programs with draws put into them: their beliefs are Bayes over all runs, and what is left out is counted."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_here import command, mine
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "reference"))
+import edited_runs
+
+Make = Callable[..., Path]
+
+MODULE = '''
+"""Functions with statements that only change state."""
+
+
+def total(values, limit):
+    """
+    >>> total([3, 1, 4], 2)
+    7
+    """
+    best = 0
+    for value in values:  # each of them
+        if value > limit:
+            best += value
+    return best
+
+
+def rotated(values):
+    """
+    >>> rotated([1, 2, 3])
+    [2, 3, 1]
+    """
+    values = list(values)
+    first = values.pop(0)
+    values.append(first)
+    return values
+
+
+def fixed():
+    """
+    >>> fixed()
+    1
+    """
+    return 1 if __name__ else None
+
+
+def strict(n):
+    """
+    >>> strict(3)
+    6
+    """
+    n += n
+    if n != 6:
+        raise ValueError(n)
+    return n
+
+
+class Account:
+    """
+    >>> Account(5).pay(2)
+    3
+    """
+
+    def __init__(self, money):
+        self.money = money
+
+    def pay(self, price):
+        """
+        >>> account = Account(5)
+        >>> account.pay(2)
+        3
+        >>> account.money
+        3
+        """
+        self.money -= price
+        return self.money
+'''
+SCRIPT = '''"""Counts."""
+from __future__ import annotations
+
+count = 0
+for step in range(3):
+    count += step
+    print(count)
+if __name__ == "__main__":
+    print("end", count)
+'''
+TESTS = """
+from shop.goods import Account, total
+
+
+def test_account():
+    account = Account(9)
+    account.money += 1
+    account.money *= 2
+    print(account.money)
+
+
+def test_total():
+    assert total([5, 6], 2) == 11
+"""
+FILES = {"shop/__init__.py": "", "shop/goods.py": MODULE, "run.py": SCRIPT, "tests/test_shop.py": TESTS}
+
+
+@pytest.fixture(scope="module")
+def mined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]], dict[str, Any]]:
+    root = tmp_path_factory.mktemp("repositories") / "shop"
+    for path, text in FILES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    (root / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1.0"\nlicense = "MIT"\n')
+    arguments = ["--sources", "doctest,script,test", "--environment", "none", "--jobs", 1]
+    edits = ["--view", "branch+every:1", "--inject", "maybe:p=.5,either,order", "--variants", 3, "--edits", 2]
+    rows, stats = mine(tmp_path_factory.mktemp("data") / "out", root, *arguments, *edits)
+    return root, rows, stats
+
+
+def test_each_kind_of_snippet_gets_draws(mined: Any) -> None:
+    _, rows, stats = mined
+    assert {row["entry"] for row in rows} == {"doctest", "script", "test"}
+    for row in rows:
+        assert row["edits"], row["name"]
+        assert "from random import" in row["text"]
+        assert row["choices"] or row["kept_whole"]
+    assert len({row["text"] for row in rows}) == len(rows)
+    assert stats["config"]["inject"]["edits"] == 2
+
+
+def test_exact_beliefs_are_bayes_over_all_runs(mined: Any) -> None:
+    root, rows, _ = mined
+    num_open = 0
+    for row in rows:
+        if row["entry"] == "script" or any(belief["method"] != "exact" for belief in row["beliefs"]):
+            continue
+        assert edited_runs.worst_difference(row, root) < 1e-12, row["text"]
+        num_open += sum(len(belief["outcomes"]) > 1 for belief in row["beliefs"])
+    assert num_open >= 10
+
+
+def test_a_wrong_belief_is_seen(mined: Any) -> None:
+    root, rows, _ = mined
+    row = next(row for row in rows if any(len(each["outcomes"]) == 2 for each in row["beliefs"]))
+    belief = next(each for each in row["beliefs"] if len(each["outcomes"]) == 2)
+    other = [{**each, "probabilities": [0.4, 0.6]} if each is belief else each for each in row["beliefs"]]
+    assert edited_runs.worst_difference({**row, "beliefs": other}, root) > 0.05
+
+
+def test_edits_say_what_was_done(mined: Any) -> None:
+    _, rows, _ = mined
+    for row in rows:
+        for edit in row["edits"]:
+            assert edit["kind"] in ("maybe", "either", "order")
+            assert math.isclose(sum(edit["law"]), 1)
+            assert edit["before"] != edit["after"]
+            assert "random()" in edit["after"] or "choice(" in edit["after"]
+
+
+def test_what_gets_no_draws_is_counted_and_not_found(mined: Any) -> None:
+    _, rows, stats = mined
+    left_out = stats["not_edited"]["shop"]
+    assert left_out["raises"] >= 1, left_out  # `strict`, whose edits raise
+    assert not [row for row in rows if ".strict" in row["name"]]
+    assert stats["found"] == stats["rows"] + stats["duplicates"] + sum(stats["drops"].values())
+
+
+def test_a_script_keeps_its_first_lines(mined: Any) -> None:
+    _, rows, _ = mined
+    (row, *_) = [row for row in rows if row["entry"] == "script"]
+    first, second, third = (step["source"] for step in row["steps"][:3])
+    assert [first.startswith('"""'), second, third.startswith("from random import")] == [
+        True,
+        "from __future__ import annotations",
+        True,
+    ] or first.startswith("from random import")
+
+
+def test_a_method_is_bound_to_its_class(mined: Any) -> None:
+    _, rows, _ = mined
+    paid = [row for row in rows if row["name"].startswith("shop.goods.Account.pay")]
+    assert paid
+    assert all("Account.pay = pay" in row["text"] for row in paid)
+
+
+def test_the_same_seed_gives_the_same_edits(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("shop", FILES)
+    arguments = [repository, "--sources", "doctest", "--environment", "none", "--jobs", 1, "--view", "branch"]
+    texts = [
+        [row["text"] for row in mine(tmp_path / f"out{number}", *arguments, "--inject", "maybe", "--seed", seed)[0]]
+        for number, seed in enumerate((0, 0, 1))
+    ]
+    assert texts[0] == texts[1]
+    assert texts[0] != texts[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--inject", "maybe"], "expected a view that hides outcomes with inject"),
+        (["--inject", "often", "--view", "branch"], "expected kinds of edits among maybe, either, order"),
+    ],
+)
+def test_what_makes_no_sense_is_wrong_usage(tmp_path: Path, arguments: list[str], told: str) -> None:
+    result = command("module:bisect", *arguments, "--out", tmp_path / "out")
+    assert result.returncode == 2
+    assert told in result.stderr
+
+
+def test_rows_without_edits_say_so(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("shop", FILES)
+    rows, stats = mine(tmp_path / "out", repository, "--sources", "doctest", "--environment", "none", "--jobs", 1)
+    assert rows
+    assert all(row["edits"] == [] for row in rows)
+    assert "inject" not in stats["config"]
+    assert "not_edited" not in stats
+    assert json.dumps(stats)

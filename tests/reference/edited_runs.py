@@ -1,0 +1,117 @@
+"""Beliefs of a session by brute force: all its commands run once for every outcome of every draw, and Bayes over that.
+
+Nothing of trace-mine is used. The draws are ``random.random() < p``, whose outcomes are two, and ``random.choice``.
+THE SESSION'S CODE RUNS HERE, WITHOUT A SANDBOX.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import importlib
+import io
+import json
+import random
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+MOST_RUNS = 20_000
+
+
+class _Draws:
+    """Answers draws by the numbers of their outcomes: those given, then the first one, whose alternatives are noted."""
+
+    def __init__(self, given: Sequence[int]) -> None:
+        self._given = list(given)
+        self.taken: list[tuple[int, list[float]]] = []
+
+    def decide(self, law: list[float]) -> int:
+        place = len(self.taken)
+        number = self._given[place] if place < len(self._given) else 0
+        self.taken.append((number, law))
+        return number
+
+    def choice(self, values: Sequence[Any]) -> Any:
+        return values[self.decide([1 / len(values)] * len(values))]
+
+    def random(self) -> Any:
+        decide = self.decide
+
+        class Real:
+            def __lt__(self, p: float) -> bool:
+                return decide([p, 1 - p]) == 0
+
+        return Real()
+
+
+def runs_of(row: dict[str, Any], root: Path) -> Iterator[tuple[float, list[str]]]:
+    """Yield (probability, what each command shows) of every way in which the session's draws may fall."""
+    waiting: list[list[int]] = [[]]
+    num_runs = 0
+    while waiting:
+        given = waiting.pop()
+        draws = _Draws(given)
+        texts = _texts(row, root, draws)
+        num_runs += 1
+        assert num_runs <= MOST_RUNS, "too many ways for brute force"
+        for place in range(len(given), len(draws.taken)):
+            prefix = [number for number, _ in draws.taken[:place]]
+            waiting += [[*prefix, other] for other in range(1, len(draws.taken[place][1]))]
+        weight = 1.0
+        for number, law in draws.taken:
+            weight *= law[number]
+        yield weight, texts
+
+
+def _texts(row: dict[str, Any], root: Path, draws: _Draws) -> list[str]:
+    setup = json.loads(row["setup"])
+    paths = [str(root / folder) for folder in setup["sys_path"]]
+    before = random.random, random.choice
+    sys.path[:0] = paths
+    random.random, random.choice = draws.random, draws.choice  # type: ignore[assignment]
+    try:
+        namespace: dict[str, Any] = {"__name__": "__main__"}
+        if setup["module"]:
+            sys.modules.pop(setup["module"], None)  # what the last run changed in it
+            namespace |= vars(importlib.import_module(setup["module"]))
+            namespace["__name__"] = "__main__"
+        exec(setup["code"], namespace)
+        return [_shown(step["source"], namespace) for step in row["steps"]]
+    finally:
+        random.random, random.choice = before
+        del sys.path[: len(paths)]
+
+
+def _shown(source: str, namespace: dict[str, Any]) -> str:
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        try:
+            exec(compile(f"{source}\n", "<command>", "single"), namespace)
+            text = output.getvalue()
+        except Exception as error:
+            last = "".join(traceback.format_exception_only(type(error), error))
+            text = f"{output.getvalue()}Traceback (most recent call last):\n    ...\n{last}"
+    lines = text.removesuffix("\n").split("\n")
+    return "\n".join(line if line.strip() else "<BLANKLINE>" for line in lines) if text else ""
+
+
+def worst_difference(row: dict[str, Any], root: Path) -> float:
+    """The largest difference between a probability of a belief and that of Bayes over all runs."""
+    runs = [*runs_of(row, root)]
+    assert abs(sum(weight for weight, _ in runs) - 1) < 1e-9
+    shown = [step["output"] for step in row["steps"]]
+    worst = 0.0
+    for belief in row["beliefs"]:
+        step = row["segments"][belief["segment"]]["step"]
+        law: dict[str, float] = collections.defaultdict(float)
+        for weight, texts in runs:
+            if texts[:step] == shown[:step]:
+                law[texts[step]] += weight
+        total = sum(law.values())
+        told = dict(zip(belief["outcomes"], belief["probabilities"], strict=True))
+        for text in {*law, *told}:
+            worst = max(worst, abs(law.get(text, 0.0) / total - told.get(text, 0.0)))
+    return worst
