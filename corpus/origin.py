@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from trace_mine.corpus.sending.unit import UnitInputs
 from trace_mine.corpus.splits import SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
@@ -34,6 +35,10 @@ class Origin(Protocol):
 
         It is a function of a module, so that it can be pickled by name and sent to worker processes.
         """
+
+    @property
+    def inputs(self) -> UnitInputs:
+        """What units read of this machine's disk, for workers on others."""
 
     @property
     def split_rule(self) -> SplitRule:

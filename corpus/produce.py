@@ -98,7 +98,7 @@ def produce(
     units: list[PlannedUnit] = []
     num_snippets = 0
     # The first units run while the inputs behind them are still opened, read and run for their calls.
-    with UnitRun(ledger, origin.traces, engine, on_done=watcher.finished) as run:
+    with UnitRun(ledger, origin.traces, engine, on_done=watcher.finished, inputs=origin.inputs) as run:
         for unit in origin.units():
             run.check()
             ledger.add(unit)

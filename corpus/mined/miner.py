@@ -40,6 +40,7 @@ from trace_mine.corpus.mined.repositories import (
 )
 from trace_mine.corpus.mined.repository_candidates import CandidateSearch
 from trace_mine.corpus.mined.script_runs import manifest_problems, seeded
+from trace_mine.corpus.mined.sent_inputs import MINED_INPUTS
 from trace_mine.corpus.mined.shard import Shard
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
@@ -47,6 +48,7 @@ from trace_mine.corpus.mined.staging import stage_checkout
 from trace_mine.corpus.mined.tracer_arguments import tracer_arguments, warm_modules
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
+from trace_mine.corpus.sending.unit import UnitInputs
 from trace_mine.corpus.splits import ByFunction, ByRepository, SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
@@ -128,6 +130,11 @@ class Mined:
     def traces(self) -> Traces:
         """The function that workers call."""
         return trace_unit
+
+    @property
+    def inputs(self) -> UnitInputs:
+        """The repositories, their packages, and the index of benchmarks."""
+        return MINED_INPUTS
 
     @property
     def split_rule(self) -> SplitRule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,10 +14,27 @@ from corpus_fakes import DyingTask, FailingTask, MarkingTask, SlowTask, marker_o
 
 from trace_mine.corpus.engines import ENGINES, Engine, KeyFeed, KeyList, PlanningEnded, WorkersLost
 
+PACKAGES = {"dask": "distributed", "ray": "ray"}
 
-@pytest.fixture(params=ENGINES)
-def make(request: pytest.FixtureRequest):
-    return ENGINES[request.param]
+
+@pytest.fixture(scope="module", params=[pytest.param(name, id=name) for name in ENGINES])
+def make(request: pytest.FixtureRequest) -> Iterator[Callable[[int], Engine]]:
+    """Makes an engine of so many workers; the last one is kept, as clusters take seconds to start."""
+    if request.param in PACKAGES:
+        pytest.importorskip(PACKAGES[request.param], reason=f"needs the extra [{request.param}]")
+    made: dict[int, Engine] = {}
+
+    def make_one(jobs: int) -> Engine:
+        if jobs not in made:
+            for engine in made.values():
+                engine.close()
+            made.clear()
+            made[jobs] = ENGINES[request.param](jobs)
+        return made[jobs]
+
+    yield make_one
+    for engine in made.values():
+        engine.close()
 
 
 def all_of(engine: Engine, task, keys) -> dict:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trace_mine.corpus.hashing import content_key
+from trace_mine.corpus.kept_folder import kept_folder
 from trace_mine.corpus.mined.environments.choice import Chosen, choose
 from trace_mine.corpus.mined.environments.uv import (
     IndexUnreachable,
@@ -71,30 +72,12 @@ class Environment:
 def kept_environments(otherwise: Path) -> Path:
     """Find the folder in which environments are kept from one dataset to the next.
 
-    It is ``environments`` in the folder that TRACE_MINE_CACHE names, else in this user's cache. Root's runs belong to
-    another user, who can't read what is below root's home, so root's cache is the machine's.
+    It is the one of ``corpus.kept_folder``.
 
     Args:
         otherwise: the folder where the cache can't be written to.
     """
-    named = os.environ.get("TRACE_MINE_CACHE")
-    if named:
-        cache = Path(named)
-    elif os.geteuid() == 0:
-        cache = Path("/var/cache/trace-mine")
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "trace-mine")
-    folder = cache / "environments"
-    try:
-        for made in (cache, folder):
-            made.mkdir(parents=True, exist_ok=True)
-            if made.stat().st_uid == os.geteuid():
-                os.chmod(made, 0o755)
-    except OSError:
-        return otherwise
-    # a folder of another user's may hold packages that they put there
-    is_ours = folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & 0o022
-    return folder if is_ours and os.access(folder, os.W_OK) else otherwise
+    return kept_folder("environments", is_open=True) or otherwise
 
 
 class Provisioner:
