@@ -17,6 +17,7 @@ import typer
 
 from trace_mine.corpus.browse_command import EPILOG as BROWSE_EPILOG
 from trace_mine.corpus.browse_command import browse
+from trace_mine.corpus.engine_arguments import AddressArgument, EngineArgument
 from trace_mine.corpus.environment_arguments import (
     AsOfArgument,
     EnvironmentArgument,
@@ -40,6 +41,7 @@ from trace_mine.tracer.config import DEFAULT_FOLLOW
 from trace_mine.tracer.visible import one_line
 
 if TYPE_CHECKING:
+    from trace_mine.corpus.engines import Engine
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.mined.shard import Shard
 
@@ -66,6 +68,8 @@ def mine(
     ),
     # The cores that this process may use: in a container there are often fewer than os.cpu_count() says.
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
+    engine: EngineArgument = "loky",
+    address: AddressArgument = None,
     sources: Annotated[
         str | None,
         typer.Option(
@@ -203,6 +207,7 @@ def mine(
     happened; datasets.load_dataset(OUT) reads it.
     """
     from trace_mine.corpus.decontamination.benchmark_index import SUFFIXES
+    from trace_mine.corpus.engines import make_engine
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.mined.shard import parse_shard
@@ -251,6 +256,7 @@ def mine(
         part = None if shard is None else parse_shard(shard)
         if part is not None and limit is not None:
             raise ValueError(f"expected --limit without --shard, got {limit}; the limit is one of all snippets")
+        workers = make_engine(engine, jobs, address)
     except ValueError as error:
         raise CorpusError(str(error), exit_code=ExitCode.WRONG_USAGE) from error
     folders = [*options.packages, *options.find_links]
@@ -258,7 +264,7 @@ def mine(
         folders.append(Path(options.environment))
     _check(paths, folders)
     try:
-        _mine(paths, options, out, jobs, part, overwrite=overwrite)
+        _mine(paths, options, out, workers, part, overwrite=overwrite)
     except KeyboardInterrupt:
         # To standard error: standard output may be piped, and its reader is to see the counts or nothing.
         print("trace-mine: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
@@ -266,10 +272,9 @@ def mine(
 
 
 def _mine(
-    paths: list[str], options: MineOptions, out: Path, jobs: int, shard: Shard | None, *, overwrite: bool
+    paths: list[str], options: MineOptions, out: Path, engine: Engine, shard: Shard | None, *, overwrite: bool
 ) -> None:
     from trace_mine.corpus.decontamination.benchmark_file import no_benchmarks
-    from trace_mine.corpus.engines import ENGINES
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import MAX_REASON, Progress, print_dataset, why_nothing
@@ -286,7 +291,7 @@ def _mine(
         config = {**options.as_config(), "inputs": origin.input_names}
         if shard is not None:
             config["shard"] = str(shard)
-        merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
+        merged = produce(ledger, origin, config, engine=engine, watcher=progress)
     if not print_dataset(merged, out):
         if shard is not None:
             # a job of an array that has no repository, or none with rows, is no failure of the array

@@ -51,6 +51,7 @@ def mine(
     seed: int = 0,
     limits: Limits | None = None,
     engine: str = "loky",
+    address: str | None = None,
     jobs: int | None = None,
     progress: bool = False,
     overwrite: bool = False,
@@ -81,7 +82,8 @@ def mine(
         seed: seed of the snippets' draws.
         limits: what one run may use.
         engine: the name of the engine that runs the work, in ``trace_mine.corpus.engines.ENGINES``.
-        jobs: workers of the engine; None: one for each core.
+        address: of a Dask scheduler or a Ray cluster whose workers do the work; None: the engine starts its own.
+        jobs: workers that the engine starts; None: one for each core.
         progress: show a bar, or lines where there is no terminal.
         overwrite: start afresh in ``out``.
         sandbox_level: force this level of the sandbox, 3 or 2; None: the strongest that works here.
@@ -100,7 +102,7 @@ def mine(
     >>> rows[0]["name"]
     'fractions.Fraction.__new__'
     """
-    from trace_mine.corpus.engines import ENGINES
+    from trace_mine.corpus.engines import make_engine
     from trace_mine.corpus.errors import CorpusError
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.mined.options import MineOptions
@@ -108,8 +110,7 @@ def mine(
     from trace_mine.corpus.report import Progress
     from trace_mine.tracer.limits import Limits
 
-    if engine not in ENGINES:
-        raise ValueError(f"expected an engine among {', '.join(ENGINES)}, got {engine!r}; name one of them")
+    workers = make_engine(engine, jobs or len(os.sched_getaffinity(0)), address)
     options = MineOptions(
         entries=None if entries is None else tuple(entries),
         follow=follow,
@@ -141,7 +142,6 @@ def mine(
             origin = Mined(inputs, options, ledger.sources)
             # The same configuration as the command's: `mine` and `trace-mine` may go on with each other's folders.
             config = {**options.as_config(), "inputs": origin.input_names}
-            workers = ENGINES[engine](jobs or len(os.sched_getaffinity(0)))
             merged = produce(ledger, origin, config, engine=workers, watcher=watcher)
         if merged.first_text is None:
             stats = merged.stats

@@ -2,8 +2,8 @@
 
 An engine knows nothing of ledgers, rows or snippets: it has a ``UnitCall`` finish units by their keys, in workers.
 Those of loky see the disk of the command, and write results there. Those of clusters need not: a unit goes out as bytes
-with what it reads (``corpus/sending``), and its result comes back as bytes, which the command writes. Workers share neither
-memory nor an order. The caller receives a ``Marker`` of a few kilobytes for each unit.
+with what it reads (``corpus/sending``), and its result comes back as bytes, which the command writes. Workers share
+neither memory nor an order. The caller receives a ``Marker`` of a few kilobytes for each unit.
 
 A worker may die: a unit crashes it, the machine runs out of memory, a cluster takes a node away. An engine doesn't try
 again; it names the units that were under way (``WorkersLost``), and ``corpus/units.py`` decides what becomes of them,

@@ -13,6 +13,7 @@ import queue
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 30.0
 """How long a scheduler may take to answer."""
+COUNT_SECONDS = 2.0
+"""How long a count of the workers holds."""
 RESULT_SECONDS = 10.0
 """How long the bytes of a finished unit may take to come; then they are asked for again."""
 
@@ -70,6 +73,7 @@ class DaskCluster:
             ) from error
         self._futures: dict[str, Future] = {}
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._num_workers, self._counted = 0, float("-inf")
 
     def _start(self, jobs: int) -> LocalCluster:
         import dask
@@ -97,8 +101,15 @@ class DaskCluster:
             )
 
     def num_workers(self) -> int:
-        """Return how many workers the scheduler knows."""
-        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        """Return how many workers the scheduler knew a moment ago."""
+        now = time.monotonic()
+        if now - self._counted > COUNT_SECONDS:
+            try:
+                self._num_workers = len(self._client.nthreads())
+            except Exception as error:
+                raise self._gone(error) from error
+            self._counted = now
+        return self._num_workers
 
     def submit(self, call: bytes, near: str) -> Hashable:
         """Hand a call to the scheduler: see ``Cluster.submit``."""
@@ -106,7 +117,8 @@ class DaskCluster:
         future = self._client.submit(_in_worker, call, pure=False, **wish)
         self._futures[future.key] = future
         future.add_done_callback(lambda done: self._done.put(done.key))
-        return future.key
+        key: str = future.key
+        return key
 
     def finished(self, seconds: float) -> Sequence[tuple[Hashable, Answer | Death]]:
         """Wait for calls that ended: see ``Cluster.finished``."""
@@ -138,10 +150,13 @@ class DaskCluster:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
-            raise CorpusError(
-                f"the Dask cluster can't run units ({type(error).__name__}: {one_line(str(error), 300)}); every worker "
-                "needs the same trace-mine, and the scheduler has to stay; finished units are kept"
-            ) from error
+            raise self._gone(error) from error
+
+    def _gone(self, error: BaseException) -> CorpusError:
+        return CorpusError(
+            f"the Dask cluster can't run units ({type(error).__name__}: {one_line(str(error), 300)}); every worker "
+            "needs the same trace-mine, and the scheduler has to stay; finished units are kept"
+        )
 
     def forget(self) -> None:
         """Cancel what is under way."""
@@ -184,7 +199,7 @@ def _in_worker(call: bytes) -> Answer:
 def _interrupt_plugin() -> object:
     from distributed import WorkerPlugin
 
-    class IgnoresInterrupts(WorkerPlugin):
+    class IgnoresInterrupts(WorkerPlugin):  # type: ignore[misc]  # mypy does not read distributed
         """Ctrl-C reaches all processes of a terminal: the command ends its workers itself."""
 
         def setup(self, worker: object) -> None:

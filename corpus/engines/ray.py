@@ -11,14 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Hashable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from trace_mine.corpus.engines.cluster import Answer, ClusterEngine, Death, answer_of, check_engine
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.visible import one_line
-
-if TYPE_CHECKING:
-    from ray import ObjectRef
 
 OBJECT_BYTES = 256 << 20
 """Memory for objects of a cluster of our own: results and chunks, a few megabytes each."""
@@ -75,7 +71,7 @@ class RayCluster:
                     f"{one_line(str(error), 300)}; start one, or check --address"
                 ) from error
         self._call = ray.remote(num_cpus=1, max_retries=0)(_in_worker)
-        self._refs: list[ObjectRef] = []
+        self._refs: list[Hashable] = []
 
     def num_workers(self) -> int:
         """Return how many processors the cluster has."""
@@ -90,7 +86,7 @@ class RayCluster:
         remote = self._call
         if near:
             remote = remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=near, soft=True))
-        ref: ObjectRef = remote.remote(call)
+        ref: Hashable = remote.remote(call)
         self._refs.append(ref)
         return ref
 
@@ -111,7 +107,7 @@ class RayCluster:
                 results.append((ref, answer))
         return results
 
-    def _answer(self, ref: ObjectRef) -> Answer | Death | None:
+    def _answer(self, ref: Hashable) -> Answer | Death | None:
         """What became of a task; None where its bytes are not here yet."""
         import ray
         from ray.exceptions import GetTimeoutError, NodeDiedError, ObjectLostError, OutOfMemoryError, WorkerCrashedError

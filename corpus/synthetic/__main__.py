@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trace_mine.corpus.engine_arguments import AddressArgument, EngineArgument
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
 
 if TYPE_CHECKING:
+    from trace_mine.corpus.engines import Engine
     from trace_mine.corpus.synthetic.origin import SynthOptions
     from trace_mine.corpus.synthetic.task import Stage
 
@@ -64,6 +66,8 @@ def synth(
     ] = "",
     seed: Annotated[int, typer.Option(help="Another seed, other rows.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
+    engine: EngineArgument = "loky",
+    address: AddressArgument = None,
     show: Annotated[int, typer.Option(min=0, help="Print so many sessions and write nothing.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start afresh in --out.")] = False,
 ) -> None:
@@ -83,12 +87,14 @@ def synth(
     if show:  # nothing is written, so nothing of `produce` is imported
         _show(task, values, stages, seed, show)
         return
+    from trace_mine.corpus.engines import make_engine
     from trace_mine.corpus.synthetic.origin import SynthOptions
 
     split_rows = {"train": rows, "validation": held_out, "test": held_out}
     options = SynthOptions(task=task, parameters=values, rows=split_rows, stages=stages, seed=seed)
+    workers = make_engine(engine, jobs, address)
     try:
-        _make(options, out, jobs, overwrite=overwrite)
+        _make(options, out, workers, overwrite=overwrite)
     except KeyboardInterrupt:
         print("trace-synth: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -112,15 +118,14 @@ def _show(task: str, parameters: Mapping[str, str], stages: Sequence[Stage], see
         print(beliefs_shown(trace, colour=sys.stdout.isatty()))
 
 
-def _make(options: SynthOptions, out: Path, jobs: int, *, overwrite: bool) -> None:
-    from trace_mine.corpus.engines import ENGINES
+def _make(options: SynthOptions, out: Path, engine: Engine, *, overwrite: bool) -> None:
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import Progress, print_dataset
     from trace_mine.corpus.synthetic.origin import Synthetic
 
     origin = Synthetic(options)  # wrong usage is told before anything is written
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
-        merged = produce(ledger, origin, options.as_config(), engine=ENGINES["loky"](jobs), watcher=progress)
+        merged = produce(ledger, origin, options.as_config(), engine=engine, watcher=progress)
     if not print_dataset(merged, out):
         raise CorpusError(f"no row was made; see {out}/stats.json and errors.jsonl")
 
