@@ -36,17 +36,13 @@ def bundle_chunks(path: Path) -> Iterator[bytes]:
     Raises:
         CorpusError: it is gone, or changes while it is read.
     """
-    waiting: list[bytes] = []
-    size = 0
+    waiting = bytearray()
     for part in _parts(path):
-        waiting.append(part)
-        size += len(part)
-        if size >= CHUNK_BYTES:
-            whole = b"".join(waiting)
-            yield whole[:CHUNK_BYTES]
-            waiting = [whole[CHUNK_BYTES:]]
-            size = len(waiting[0])
-    yield b"".join(waiting)
+        waiting += part
+        while len(waiting) > CHUNK_BYTES:
+            yield bytes(waiting[:CHUNK_BYTES])
+            del waiting[:CHUNK_BYTES]
+    yield bytes(waiting)
 
 
 def bundle_name(path: Path) -> str:

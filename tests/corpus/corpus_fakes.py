@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,8 @@ from trace_mine.tracer.schema import Drop, Snippet, Step, Trace
 
 
 class FakeTracer:
-    """Words in the source decide: ``DIE`` kills the process, ``SLOW`` waits, ``BUG`` raises, ``DROP``, ``SUSPECT``;
+    """Words in the source decide: ``DIE`` kills the process, ``ONCE_PATH`` too if there is a file PATH, which is
+    removed, ``SLOW`` waits, ``BUG`` raises, ``DROP``, ``SUSPECT``;
     ``JAIL`` is a sandbox that died, where the variable ``FAKE_JAIL_DIES`` is set.
     """
 
@@ -30,6 +32,9 @@ class FakeTracer:
     def trace(self, snippet: Snippet) -> Trace | Drop:
         whole = "".join(piece.source for piece in snippet.pieces)
         if "DIE" in whole:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (flag := re.search(r"ONCE_([^\s']+)", whole)) and os.path.exists(flag[1]):
+            os.unlink(flag[1])
             os.kill(os.getpid(), signal.SIGKILL)
         if "SLOW" in whole:
             time.sleep(0.05)
