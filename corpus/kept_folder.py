@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -37,3 +40,34 @@ def kept_folder(name: str, *, is_open: bool) -> Path | None:
     except OSError:
         return None
     return folder if is_ours and os.access(folder, os.W_OK) else None
+
+
+@contextlib.contextmanager
+def waiting_lock(file: Path) -> Iterator[None]:
+    """A context in which no other process is that asks for the same lock; it waits for the one that is.
+
+    A process that is killed releases the lock. Where the file system has no locks, there is none: what is made under it
+    has to be renamed into its place, and is made twice at worst.
+
+    Args:
+        file: names the lock; it is there while somebody holds it or waits.
+
+    Raises:
+        OSError: the file can't be made.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with open(file, "w") as held:
+            with contextlib.suppress(OSError):
+                fcntl.flock(held, fcntl.LOCK_EX)
+            try:
+                is_ours = os.path.samestat(os.stat(file), os.fstat(held.fileno()))
+            except FileNotFoundError:
+                is_ours = False
+            if not is_ours:
+                continue  # the one before deleted it, and a third may hold a new one by now
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+            return

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trace_mine.corpus.hashing import content_key
-from trace_mine.corpus.kept_folder import kept_folder
+from trace_mine.corpus.kept_folder import kept_folder, waiting_lock
 from trace_mine.corpus.mined.environments.choice import Chosen, choose
 from trace_mine.corpus.mined.environments.uv import (
     IndexUnreachable,
@@ -139,17 +139,12 @@ def _made(target: Path, requirements: Sequence[str], python: str, index: Package
     if not requirements:
         return Environment()
     if not (target / RECORD).is_file():
-        shutil.rmtree(target, ignore_errors=True)  # half of a folder, which somebody has begun to delete
-        chosen = choose(requirements, lambda asked: resolve(asked, python, index))
-        # Not remembered: a network that is down for a moment looks like an index that has none of them.
-        if not chosen.pins:
-            return Environment(left_out=chosen.left_out)
-        try:
-            _install(chosen, python, index, target)
-        except IndexUnreachable:
-            raise
-        except UvFailed as error:
-            return Environment(left_out=dict.fromkeys(requirements, str(error)))
+        # Shards and other commands on this machine ask for the same one at the same time: one makes it.
+        with waiting_lock(target.with_name(f"{target.name}.lock")):
+            if not (target / RECORD).is_file():
+                failed = _newly_made(target, requirements, python, index)
+                if failed is not None:
+                    return failed
     record = json.loads((target / RECORD).read_bytes())
     return Environment(
         folder=target / SITE,
@@ -157,6 +152,22 @@ def _made(target: Path, requirements: Sequence[str], python: str, index: Package
         left_out=record["left_out"],
         relaxed=tuple(record["relaxed"]),
     )
+
+
+def _newly_made(target: Path, requirements: Sequence[str], python: str, index: PackageIndex) -> Environment | None:
+    """Make an environment; what there is instead where it can't be made. Raises IndexUnreachable."""
+    shutil.rmtree(target, ignore_errors=True)  # half of a folder, which somebody has begun to delete
+    chosen = choose(requirements, lambda asked: resolve(asked, python, index))
+    # Not remembered: a network that is down for a moment looks like an index that has none of them.
+    if not chosen.pins:
+        return Environment(left_out=chosen.left_out)
+    try:
+        _install(chosen, python, index, target)
+    except IndexUnreachable:
+        raise
+    except UvFailed as error:
+        return Environment(left_out=dict.fromkeys(requirements, str(error)))
+    return None
 
 
 def _install(chosen: Chosen, python: str, index: PackageIndex, target: Path) -> None:
