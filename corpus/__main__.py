@@ -292,6 +292,8 @@ def _mine(
         if shard is not None:
             config["shard"] = str(shard)
         merged = produce(ledger, origin, config, engine=engine, watcher=progress)
+    if merged.is_recalled:
+        print(f"nothing to do: {one_line(str(out))} is finished, and its inputs are as they were")
     if not print_dataset(merged, out):
         if shard is not None:
             # a job of an array that has no repository, or none with rows, is no failure of the array

@@ -2,6 +2,7 @@
 
     DATASET/.ledger/config.json     the dataset's configuration; a run with another configuration is refused
                     plan.json       all units in order, once they are planned, and notes of the inputs
+                    finished.json   of which inputs the finished dataset was made (``corpus/finished.py``)
                     units/KEY.json  a work unit's payload, while the unit waits
                     results/KEY.jsonl.gz, done/KEY.json  a finished unit's items, and the marker that they are complete
                     attempts/KEY    a line for each start of a unit, and one for each death of a worker over it
@@ -303,6 +304,10 @@ class Ledger:
             for file in (self.root / name).iterdir():
                 if file.name.partition(".")[0] not in kept:
                     file.unlink()
+
+    def clear_sources(self) -> None:
+        """Delete copies of inputs."""
+        shutil.rmtree(self.sources, ignore_errors=True)
 
     def _make_folders(self) -> None:
         for name in ("units", "results", "done", "attempts", "sources"):

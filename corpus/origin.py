@@ -29,6 +29,17 @@ class Origin(Protocol):
         versions.
         """
 
+    def signature(self) -> str:
+        """Return a hash of all that the dataset depends on beside its configuration, found without much work: where it
+        is that of a finished dataset, nothing is to be done.
+        """
+
+    @property
+    def is_settled(self) -> bool:
+        """False where the same command may give more rows next time (an index could not be reached); known once
+        ``units()`` is exhausted.
+        """
+
     @property
     def traces(self) -> Traces:
         """The function that turns a unit's payload into exactly one item for each of its snippets, in order.

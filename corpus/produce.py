@@ -14,6 +14,7 @@ from typing import Protocol
 
 from trace_mine.corpus.engines import Engine
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.finished import forget_finished, recall_finished, remember_finished
 from trace_mine.corpus.ledger import FOLDER, Ledger
 from trace_mine.corpus.merge import Merged, merge
 from trace_mine.corpus.origin import Origin
@@ -93,6 +94,11 @@ def produce(
     """
     # Before any unit: a dataset of two configurations could not be told apart from one of a single one.
     ledger.check_config(config)
+    signature = origin.signature()
+    if (finished := recall_finished(ledger, signature)) is not None:
+        ledger.clear_sources()  # scripts and modules are copied to see what they are
+        return finished
+    forget_finished(ledger)
     ledger.forget_interrupted()
     planned: set[str] = set()
     units: list[PlannedUnit] = []
@@ -124,4 +130,6 @@ def produce(
     )
     # Last: until the new files stand in place, a killed run needs all of the ledger.
     ledger.tidy(plan.keys)
+    if origin.is_settled:
+        remember_finished(ledger, signature, merged)
     return merged

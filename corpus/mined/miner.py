@@ -17,6 +17,7 @@ from trace_mine.corpus.mined.environments.for_repository import COMMIT, Reposito
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.import_search import search_of
+from trace_mine.corpus.mined.input_signature import input_signature
 from trace_mine.corpus.mined.notes import environment_note, joined_notes
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
@@ -93,6 +94,7 @@ class Mined:
         shard: Shard | None = None,
     ) -> None:
         self._tell = tell
+        self._is_settled = True
         self._notes: dict[int, Notes] = {}  # by the place of the input
         self._num_left = options.limit
         self._options = options
@@ -125,6 +127,16 @@ class Mined:
         It is part of every unit's key, so that a dataset that was begun with other code is done again.
         """
         return content_key(self._options.as_config(), self._options.tracer_factory, code_hash(), SCHEMA_VERSION)
+
+    def signature(self) -> str:
+        """Return a hash of the inputs as they stand, and of what is installed here."""
+        state = input_signature(self._targets, self._ignored, self._options, self._search, self._staging)
+        return content_key(self.fingerprint, state)
+
+    @property
+    def is_settled(self) -> bool:
+        """False where packages of an index that did not answer are missing."""
+        return self._is_settled
 
     @property
     def traces(self) -> Traces:
@@ -168,6 +180,7 @@ class Mined:
                     yield from waiting.popleft()()
             while waiting:
                 yield from waiting.popleft()()
+            self._is_settled = not environments.was_unreachable
 
     def _repositories(self, environments: RepositoryEnvironments) -> Iterator[Callable[[], Iterable[WorkUnit]]]:
         """Read all repositories; of each, a function that gives its units once its environment is made."""

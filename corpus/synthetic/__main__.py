@@ -16,6 +16,7 @@ import typer
 from trace_mine.corpus.engine_arguments import AddressArgument, EngineArgument
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
+from trace_mine.tracer.visible import one_line
 
 if TYPE_CHECKING:
     from trace_mine.corpus.engines import Engine
@@ -126,6 +127,8 @@ def _make(options: SynthOptions, out: Path, engine: Engine, *, overwrite: bool) 
     origin = Synthetic(options)  # wrong usage is told before anything is written
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
         merged = produce(ledger, origin, options.as_config(), engine=engine, watcher=progress)
+    if merged.is_recalled:
+        print(f"nothing to do: {one_line(str(out))} is finished, and its inputs are as they were")
     if not print_dataset(merged, out):
         raise CorpusError(f"no row was made; see {out}/stats.json and errors.jsonl")
 

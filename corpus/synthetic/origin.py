@@ -96,6 +96,15 @@ class Synthetic:
         """Hash of the configuration and of the generating code."""
         return content_key(self._config, code_hash(), SCHEMA_VERSION)
 
+    def signature(self) -> str:
+        """Return the fingerprint: the rows depend on nothing else."""
+        return self.fingerprint
+
+    @property
+    def is_settled(self) -> bool:
+        """True: the same command gives the same rows."""
+        return True
+
     @property
     def traces(self) -> Traces:
         """The function that workers call."""

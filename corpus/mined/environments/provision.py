@@ -86,6 +86,9 @@ class Provisioner:
     Args:
         folder: where environments are kept, readable for the user of the jails.
         index: where wheels come from.
+
+    Attributes:
+        was_unreachable: the index did not answer once.
     """
 
     def __init__(self, folder: Path, index: PackageIndex) -> None:
@@ -93,7 +96,7 @@ class Provisioner:
         self._index = index
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="environment")
         self._asked: dict[str, Future[Environment]] = {}
-        self._is_unreachable = False
+        self.was_unreachable = False
 
     def __enter__(self) -> Provisioner:
         return self
@@ -125,11 +128,11 @@ class Provisioner:
 
     def _make(self, target: Path, requirements: Sequence[str], python: str, index: PackageIndex) -> Environment:
         # After one question without an answer, which takes seconds, uv is asked for what it has kept alone.
-        for offline in (True,) if self._is_unreachable else (False, True):
+        for offline in (True,) if self.was_unreachable else (False, True):
             try:
                 return _made(target, requirements, python, replace(index, offline=index.offline or offline))
             except IndexUnreachable as error:
-                self._is_unreachable = True
+                self.was_unreachable = True
                 failure = str(error)
         return Environment(left_out=dict.fromkeys(requirements, failure))
 
