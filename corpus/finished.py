@@ -24,7 +24,7 @@ def remember_finished(ledger: Ledger, signature: str, merged: Merged) -> None:
     """Say that the dataset is finished; not one without rows, nor one of which another run may make more."""
     if merged.first_text is None or merged.stats["drops"].get(Reason.JAIL_DIED.value):
         return
-    said = {"inputs": signature, "files": _state_of(ledger.out), "first_text": merged.first_text}
+    said = {"inputs": signature, "files": state_of(ledger.out), "first_text": merged.first_text}
     write_atomically(_place(ledger), json.dumps(said).encode("ascii"))
 
 
@@ -37,7 +37,7 @@ def recall_finished(ledger: Ledger, signature: str) -> Merged | None:
         return None
     if not isinstance(said, dict) or not isinstance(said.get("first_text"), str) or not isinstance(stats, dict):
         return None
-    if said.get("inputs") != signature or said.get("files") != _state_of(ledger.out):
+    if said.get("inputs") != signature or said.get("files") != state_of(ledger.out):
         return None
     return Merged(stats=stats, first_text=said["first_text"], is_recalled=True)  # type: ignore[arg-type]  # as written
 
@@ -51,8 +51,8 @@ def _place(ledger: Ledger) -> Path:
     return ledger.root / "finished.json"
 
 
-def _state_of(out: Path) -> str:
-    """A hash of the sizes and times of all files that the dataset and its units consist of."""
+def state_of(out: Path) -> str:
+    """Return a hash of the sizes and times of all files that a dataset and its units consist of."""
     found: list[tuple[str, int, int]] = []
     for name in _FILES:
         found += _fact(out / name, name)

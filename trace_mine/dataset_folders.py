@@ -62,7 +62,8 @@ def mine(
 
     Args:
         paths: one or several of these.
-        out: the dataset's folder, where an interrupted run goes on; None: the rows are held in memory alone.
+        out: the dataset's folder, where an interrupted run goes on, or a URL of fsspec; None: the rows are held in
+            memory alone.
         view: what sessions show, as ``parse_view`` reads it.
         entries: the snippets that are mined, by how they are entered; None: ``doctest``, ``script`` and ``test``, or
             with an inverse view ``call``, which goes with no other.
@@ -107,6 +108,7 @@ def mine(
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.produce import open_ledger, produce
+    from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.corpus.report import Progress
     from trace_mine.tracer.limits import Limits
 
@@ -136,22 +138,25 @@ def mine(
         # Archives are unpacked below it, and a run that root starts belongs to another user, who must be able to read
         # it.
         os.chmod(scratch, 0o755)
-        folder = Path(out) if out is not None else Path(scratch) / "traces"
+        place = DatasetPlace(out if out is not None else Path(scratch) / "traces")
+        place.check_free(overwrite=overwrite)
         watching: AbstractContextManager[Watcher] = Progress() if progress else nullcontext(Quiet())
-        with open_ledger(folder, overwrite=overwrite) as ledger, watching as watcher:
+        with open_ledger(place.folder, overwrite=overwrite) as ledger, watching as watcher:
             origin = Mined(inputs, options, ledger.sources)
             # The same configuration as the command's: `mine` and `trace-mine` may go on with each other's folders.
             config = {**options.as_config(), "inputs": origin.input_names}
             merged = produce(ledger, origin, config, engine=workers, watcher=watcher)
+            if merged.first_text is not None:
+                place.publish()
         if merged.first_text is None:
             stats = merged.stats
             why = ", ".join(f"{reason} {count}" for reason, count in stats["drops"].items()) or "no snippet was found"
             raise CorpusError(f"nothing could be mined: {why}; name other inputs or entries")
         if out is not None:
-            return load(folder)
+            return load(place.folder)
         # Read to memory, with the cache in the same scratch folder: nothing is left on disk, and nothing maps a file
         # that is deleted with it.
-        return load(folder, keep_in_memory=True, cache_dir=Path(scratch) / "cache")
+        return load(place.folder, keep_in_memory=True, cache_dir=Path(scratch) / "cache")
 
 
 def load(
@@ -163,7 +168,7 @@ def load(
     are younger than the dataset are added, with empty lists or None.
 
     Args:
-        path: the dataset's folder.
+        path: the dataset's folder, or its URL (``s3://bucket/traces``), of which a copy is kept in the user's cache.
         keep_in_memory: hold the rows in memory instead of mapping them from the cache of ``datasets``.
         cache_dir: that cache's folder; None: where ``datasets`` has it.
 
@@ -177,9 +182,10 @@ def load(
     """
     import datasets
 
+    from trace_mine.corpus.remote_dataset import local_dataset
     from trace_mine.corpus.schema import features
 
-    folder = Path(path)
+    folder = local_dataset(path)
     _check_version(folder)
     splits = datasets.load_dataset(
         str(folder), keep_in_memory=keep_in_memory, cache_dir=None if cache_dir is None else str(cache_dir)

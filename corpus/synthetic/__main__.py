@@ -8,18 +8,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trace_mine.corpus.engine_arguments import AddressArgument, EngineArgument
+from trace_mine.corpus.engine_arguments import AddressArgument, EngineArgument, LedgerArgument, OutArgument
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
 from trace_mine.tracer.visible import one_line
 
 if TYPE_CHECKING:
     from trace_mine.corpus.engines import Engine
+    from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.corpus.synthetic.origin import SynthOptions
     from trace_mine.corpus.synthetic.task import Stage
 
@@ -53,9 +53,8 @@ def synth(
     ],
     rows: Annotated[int, typer.Option(min=0, help="Rows of the train split.")] = 1_000,
     held_out: Annotated[int, typer.Option(min=0, help="Rows of validation and of test, each.")] = 100,
-    out: Annotated[Path, typer.Option(help="Folder of the dataset; a run that was cut off goes on there.")] = Path(
-        "synthetic"
-    ),
+    out: OutArgument = "synthetic",
+    ledger: LedgerArgument = None,
     parameters: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the task.", show_default=False),
@@ -89,13 +88,14 @@ def synth(
         _show(task, values, stages, seed, show)
         return
     from trace_mine.corpus.engines import make_engine
+    from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.corpus.synthetic.origin import SynthOptions
 
     split_rows = {"train": rows, "validation": held_out, "test": held_out}
     options = SynthOptions(task=task, parameters=values, rows=split_rows, stages=stages, seed=seed)
     workers = make_engine(engine, jobs, address)
     try:
-        _make(options, out, workers, overwrite=overwrite)
+        _make(options, DatasetPlace(out, ledger), workers, overwrite=overwrite)
     except KeyboardInterrupt:
         print("trace-synth: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -119,18 +119,21 @@ def _show(task: str, parameters: Mapping[str, str], stages: Sequence[Stage], see
         print(beliefs_shown(trace, colour=sys.stdout.isatty()))
 
 
-def _make(options: SynthOptions, out: Path, engine: Engine, *, overwrite: bool) -> None:
+def _make(options: SynthOptions, place: DatasetPlace, engine: Engine, *, overwrite: bool) -> None:
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import Progress, print_dataset
     from trace_mine.corpus.synthetic.origin import Synthetic
 
     origin = Synthetic(options)  # wrong usage is told before anything is written
-    with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
+    out = place.name
+    place.check_free(overwrite=overwrite)
+    with open_ledger(place.folder, overwrite=overwrite) as ledger, Progress() as progress:
         merged = produce(ledger, origin, options.as_config(), engine=engine, watcher=progress)
-    if merged.is_recalled:
-        print(f"nothing to do: {one_line(str(out))} is finished, and its inputs are as they were")
+        is_published = merged.first_text is not None and place.publish()
+    if merged.is_recalled and not is_published:
+        print(f"nothing to do: {one_line(out)} is finished, and its inputs are as they were")
     if not print_dataset(merged, out):
-        raise CorpusError(f"no row was made; see {out}/stats.json and errors.jsonl")
+        raise CorpusError(f"no row was made; see {place.folder}/stats.json and errors.jsonl")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -72,34 +72,26 @@ class Elsewhere:
         caches: the workers' caches; one where all workers are of one machine.
     """
 
-    def __init__(self, name: str, scratch: Path) -> None:
+    def __init__(self, scratch: Path) -> None:
         self.hidden, self.scratch = scratch / "hidden", scratch
         self.hidden.mkdir()
         self.processes: list[subprocess.Popen[bytes]] = []
         self.caches: list[Path] = []
+
+    def open(self, name: str) -> None:
+        scratch = self.scratch
         if name == "dask":
             file = scratch / "scheduler.json"
-            self.start(
-                ["-m", "distributed.cli.dask_scheduler", "--port=0", "--no-dashboard", f"--scheduler-file={file}"]
-            )
+            named = [f"--scheduler-file={file}", "--no-dashboard"]
+            self.start(["-m", "distributed.cli.dask_scheduler", "--port=0", *named])
             until(file.exists)
             for number in range(2):
-                self.start(
-                    ["-m", "distributed.cli.dask_worker", f"--scheduler-file={file}", "--nthreads=1", "--no-dashboard"],
-                    hides=True,
-                    cache=f"cache{number}",
-                )
+                worker = ["-m", "distributed.cli.dask_worker", "--nthreads=1", *named]
+                self.start(worker, hides=True, cache=f"cache{number}")
             self.address = str(file)
         else:
-            arguments = [
-                "--head",
-                "--port=0",
-                "--num-cpus=2",
-                "--include-dashboard=false",
-                "--block",
-                "--disable-usage-stats",
-            ]
-            self.start(["-m", "ray.scripts.scripts", "start", *arguments, f"--temp-dir={scratch}"], hides=True)
+            worker = ["-m", "ray.scripts.scripts", "start", "--head", "--port=0", "--num-cpus=2", "--block"]
+            self.start([*worker, "--include-dashboard=false", f"--temp-dir={scratch}"], hides=True)
             until((scratch / "ray_current_cluster").exists)
             self.address = (scratch / "ray_current_cluster").read_text().strip()
 
@@ -113,6 +105,7 @@ class Elsewhere:
             line = ["unshare", "--mount", "sh", "-c", covered, str(self.hidden), *line]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
         environment |= {"HOME": str(home), "TRACE_MINE_CACHE": str(home), "XDG_CACHE_HOME": str(home)}
+        environment |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": ""}
         log = open(home / "log", "ab")
         self.processes.append(
             subprocess.Popen(line, env=environment, cwd=home, stdout=log, stderr=log, start_new_session=True)
@@ -138,11 +131,14 @@ def elsewhere(request: pytest.FixtureRequest) -> Iterator[tuple[str, Elsewhere]]
         pytest.skip("mounting over a folder needs privileges")
     scratch = Path(tempfile.mkdtemp(prefix="tm-"))  # not below pytest's own, which the jails' user can't enter
     scratch.chmod(0o755)
-    cluster = Elsewhere(request.param, scratch)
+    cluster = Elsewhere(scratch)
     try:
+        cluster.open(request.param)
         yield request.param, cluster
     finally:
         cluster.close()
+        for log in scratch.glob("cache*/log"):
+            print(log.read_text())  # pytest shows it where the test failed
         shutil.rmtree(scratch)
 
 
