@@ -67,8 +67,8 @@ class RemoteDataset:
             self._files, self._root = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
             raise CorpusError(
-                f"expected a URL that fsspec can write to, got {one_line(url)!r} ({one_line(str(error), 200)}); install "
-                "what it needs, or give a folder",
+                f"expected a URL that fsspec can write to, got {one_line(url)!r} ({one_line(str(error), 200)}); "
+                "install what it needs, or give a folder",
                 exit_code=2,
             ) from error
         self._root = self._root.rstrip("/")
@@ -244,8 +244,8 @@ class DatasetPlace:
         if not is_url(self.name):
             if ledger is not None:
                 raise CorpusError(
-                    f"expected --ledger with an --out that is a URL, got {self.name!r}, whose ledger is in it; leave it "
-                    "out",
+                    f"expected --ledger with an --out that is a URL, got {self.name!r}, whose ledger is in it; leave "
+                    "it out",
                     exit_code=2,
                 )
             self.folder = Path(out)

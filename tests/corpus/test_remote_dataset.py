@@ -28,7 +28,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         folder.chmod(0o755)  # the reader's user reads the repositories
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", pytest.param("file", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     place = f"{request.param}://{tmp_path / 'bucket' / 'traces'}"
     yield place
