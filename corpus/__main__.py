@@ -17,6 +17,7 @@ import typer
 
 from trace_mine.corpus.browse_command import EPILOG as BROWSE_EPILOG
 from trace_mine.corpus.browse_command import browse
+from trace_mine.corpus.engine_arguments import AddressArgument, EngineArgument, LedgerArgument, OutArgument
 from trace_mine.corpus.environment_arguments import (
     AsOfArgument,
     EnvironmentArgument,
@@ -40,8 +41,10 @@ from trace_mine.tracer.config import DEFAULT_FOLLOW
 from trace_mine.tracer.visible import one_line
 
 if TYPE_CHECKING:
+    from trace_mine.corpus.engines import Engine
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.mined.shard import Shard
+    from trace_mine.corpus.remote_dataset import DatasetPlace
 
 EPILOG = """\
 Example: trace-mine ./boltons toolz-1.2.0.tar.gz module:heapq --out traces --jobs 4 --sources doctest,test
@@ -61,11 +64,12 @@ Paths = Annotated[
 
 def mine(
     paths: Paths,
-    out: Annotated[Path, typer.Option(help="Folder of the dataset; a run that was cut off goes on there.")] = Path(
-        "traces"
-    ),
+    out: OutArgument = "traces",
+    ledger: LedgerArgument = None,
     # The cores that this process may use: in a container there are often fewer than os.cpu_count() says.
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
+    engine: EngineArgument = "loky",
+    address: AddressArgument = None,
     sources: Annotated[
         str | None,
         typer.Option(
@@ -222,10 +226,12 @@ def mine(
     happened; datasets.load_dataset(OUT) reads it.
     """
     from trace_mine.corpus.decontamination.benchmark_index import SUFFIXES
+    from trace_mine.corpus.engines import make_engine
     from trace_mine.corpus.mined.injection.inject_options import parse_inject
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.mined.shard import parse_shard
+    from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.tracer.limits import Limits
 
     # `--decontaminate a.jsonl b.jsonl`: an option takes one file, and the others come as paths
@@ -273,6 +279,7 @@ def mine(
         part = None if shard is None else parse_shard(shard)
         if part is not None and limit is not None:
             raise ValueError(f"expected --limit without --shard, got {limit}; the limit is one of all snippets")
+        workers = make_engine(engine, jobs, address)
     except ValueError as error:
         raise CorpusError(str(error), exit_code=ExitCode.WRONG_USAGE) from error
     folders = [*options.packages, *options.find_links]
@@ -280,7 +287,7 @@ def mine(
         folders.append(Path(options.environment))
     _check(paths, folders)
     try:
-        _mine(paths, options, out, jobs, part, overwrite=overwrite)
+        _mine(paths, options, DatasetPlace(out, ledger), workers, part, overwrite=overwrite)
     except KeyboardInterrupt:
         # To standard error: standard output may be piped, and its reader is to see the counts or nothing.
         print("trace-mine: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
@@ -288,10 +295,9 @@ def mine(
 
 
 def _mine(
-    paths: list[str], options: MineOptions, out: Path, jobs: int, shard: Shard | None, *, overwrite: bool
+    paths: list[str], options: MineOptions, place: DatasetPlace, engine: Engine, shard: Shard | None, *, overwrite: bool
 ) -> None:
     from trace_mine.corpus.decontamination.benchmark_file import no_benchmarks
-    from trace_mine.corpus.engines import ENGINES
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import MAX_REASON, Progress, print_dataset, why_nothing
@@ -299,7 +305,9 @@ def _mine(
 
     # Before the first unit: who mines at level 2 because 3 is not to be had should know it while that can be mended.
     tell_sandbox_of(options.tracer_config())
-    with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
+    out = place.name
+    place.check_free(overwrite=overwrite)
+    with open_ledger(place.folder, overwrite=overwrite) as ledger, Progress() as progress:
         # `inputs` stand in the configuration, so that a second command with other paths is refused instead of
         # replacing the first one's rows.
         if not options.benchmarks:
@@ -308,7 +316,10 @@ def _mine(
         config = {**options.as_config(), "inputs": origin.input_names}
         if shard is not None:
             config["shard"] = str(shard)
-        merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
+        merged = produce(ledger, origin, config, engine=engine, watcher=progress)
+        is_published = merged.first_text is not None and place.publish()
+    if merged.is_recalled and not is_published:
+        print(f"nothing to do: {one_line(out)} is finished, and its inputs are as they were")
     if not print_dataset(merged, out):
         if shard is not None:
             # a job of an array that has no repository, or none with rows, is no failure of the array
@@ -318,7 +329,7 @@ def _mine(
         explanation = why_nothing(merged.stats)
         if origin.unreadable:  # a single broken archive, mostly: say at once what is wrong with it
             explanation = f"{len(origin.unreadable)} unreadable repositories, the first one {origin.unreadable[0]}"
-        raise CorpusError(f"nothing could be mined: {explanation}; see {out}/stats.json and errors.jsonl")
+        raise CorpusError(f"nothing could be mined: {explanation}; see {place.folder}/stats.json and errors.jsonl")
 
 
 def _check(paths: list[str], folders: Sequence[Path]) -> None:

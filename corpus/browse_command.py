@@ -26,7 +26,7 @@ SESSIONS = 1_000
 
 
 def browse(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The folder of data/*.parquet.")],
+    named: Annotated[str, typer.Argument(metavar="DATASET", help="The folder of data/*.parquet, or a URL.")],
     out: Annotated[Path | None, typer.Option(help="The page.", show_default="DATASET/browse.html")] = None,
     rows: Annotated[
         int, typer.Option(min=0, help="Sessions in the page: the most uncertain ones, and some of each repository.")
@@ -47,10 +47,14 @@ def browse(
     The page needs nothing else and loads nothing from elsewhere; no code of the dataset runs in it.
     """
     from trace_mine.corpus.browse.page import browse_page
+    from trace_mine.corpus.remote_dataset import is_url, local_dataset
     from trace_mine.tracer.atomic import write_atomically
 
+    dataset = local_dataset(named)
     if not dataset.is_dir():
-        raise CorpusError(f"expected a dataset, got {str(dataset)!r}; give its folder", exit_code=ExitCode.WRONG_USAGE)
+        raise CorpusError(f"expected a dataset, got {named!r}; give its folder", exit_code=ExitCode.WRONG_USAGE)
+    if serve is None and out is None and is_url(named):
+        raise CorpusError("expected --out or --serve with a URL, got neither; name the page", exit_code=2)
     if serve is not None and out is not None:
         raise CorpusError("expected --out or --serve, got both; give one of them", exit_code=ExitCode.WRONG_USAGE)
     page = browse_page(dataset, most=rows, is_served=serve is not None)

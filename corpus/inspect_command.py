@@ -34,7 +34,7 @@ MAX_OUTCOMES = 6
 
 
 def inspect(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The folder of data/*.parquet.")],
+    named: Annotated[str, typer.Argument(metavar="DATASET", help="The folder of data/*.parquet, or a URL.")],
     find: Annotated[
         str, typer.Option(metavar="TEXT", help="Words of the repository, name, file or an opened function.")
     ] = "",
@@ -48,9 +48,11 @@ def inspect(
 ) -> None:
     """Shows a dataset as text: its rows, one session with its source and beliefs, or its drops with evidence."""
     from trace_mine.corpus.browse.index import row_files, row_lines
+    from trace_mine.corpus.remote_dataset import local_dataset
 
+    dataset = local_dataset(named)
     if not dataset.is_dir():
-        raise CorpusError(f"expected a dataset, got {str(dataset)!r}; give its folder", exit_code=ExitCode.WRONG_USAGE)
+        raise CorpusError(f"expected a dataset, got {named!r}; give its folder", exit_code=ExitCode.WRONG_USAGE)
     if sort not in SORTS:
         raise CorpusError(
             f"expected --sort to be {', '.join(SORTS)}, got {sort!r}; name one of them", exit_code=ExitCode.WRONG_USAGE

@@ -2,6 +2,7 @@
 
     DATASET/.ledger/config.json     the configuration (a run with another one is refused); made_by: the code's hash
                     plan.json       all units in order, once they are planned, and notes of the inputs
+                    finished.json   of which inputs the finished dataset was made (``corpus/finished.py``)
                     units/KEY.json  a work unit's payload, while the unit waits
                     results/KEY.jsonl.gz, done/KEY.json  a finished unit's items, and the marker that they are complete
                     attempts/KEY    a line for each start of a unit, and one for each death of a worker over it
@@ -22,17 +23,15 @@ import json
 import os
 import shutil
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.plan import DatasetPlan
 from trace_mine.corpus.row_check import check_row
-from trace_mine.corpus.rows import MAX_EVIDENCE, MAX_ROW_BYTES, Row, printable, text_key
+from trace_mine.corpus.rows import MAX_EVIDENCE, MAX_ROW_BYTES, Row, printable
+from trace_mine.corpus.unit_items import write_items
 from trace_mine.corpus.work import Dropped, Item, Marker, Payload, WorkUnit
 from trace_mine.tracer.atomic import clear_leftovers, replacing, write_atomically
 from trace_mine.tracer.inside.reasons import Reason
@@ -200,45 +199,30 @@ class Ledger:
             items: the unit's rows and drops, in the order of its snippets.
             num_snippets: how many items there must be.
         """
-        rows = drops = interrupted = 0
-        texts: list[str] = []
-        repositories: Counter[str] = Counter()
-        records: Counter[str] = Counter()
-        with replacing(self._result(key)) as file, _packed(file) as packed:
-            for item in items:
-                if isinstance(item, Dropped):
-                    drops += 1
-                    interrupted += item.reason == Reason.JAIL_DIED
-                    # ASCII, with escapes for all else: a line end inside a text can't end the line.
-                    line = json.dumps(asdict(item), sort_keys=True).encode("ascii")
-                else:
-                    rows += 1
-                    line = item.line
-                    texts.append(text_key(item.columns["text"]))
-                    repositories[item.columns["repository"]] += 1
-                    if item.is_record:
-                        records[item.columns["repository"]] += 1
-                packed.write(line + b"\n")
-        # An origin that loses a snippet is our mistake, and would break found = rows + duplicates + drops for good.
-        assert rows + drops == num_snippets, f"unit {key}: {num_snippets} snippets became {rows} rows and {drops} drops"
+        with replacing(self._result(key)) as file:
+            counts = write_items(file, items, num_snippets)
         # Hashed from the disk, as it stands there: the marker vouches for the file, not for what was meant to be
         # written.
         result = self._result(key)
         with open(result, "rb") as written:
             digest = hashlib.file_digest(written, "sha256").hexdigest()
-        marker = Marker(
-            found=num_snippets,
-            rows=rows,
-            drops=drops,
-            texts=tuple(texts),
-            repositories=dict(repositories),
-            bytes=result.stat().st_size,
-            sha256=digest,
-            interrupted=interrupted,
-            records=dict(records),
-        )
-        write_atomically(self._marker(key), json.dumps(marker.to_json(), sort_keys=True).encode())
+        marker = counts.marker(num_bytes=result.stat().st_size, sha256=digest)
+        self._mark(key, marker)
         return marker
+
+    def receive(self, key: str, marker: Marker, result: bytes) -> None:
+        """Write a unit's result that was made elsewhere, then its marker.
+
+        Raises:
+            CorpusError: the result is not the one of the marker.
+        """
+        if len(result) != marker.bytes or hashlib.sha256(result).hexdigest() != marker.sha256:
+            raise CorpusError(f"unit {key[:12]}: its result was damaged on its way; start the same command again")
+        write_atomically(self._result(key), result)
+        self._mark(key, marker)
+
+    def _mark(self, key: str, marker: Marker) -> None:
+        write_atomically(self._marker(key), json.dumps(marker.to_json(), sort_keys=True).encode())
 
     def forget_interrupted(self) -> None:
         """Forget the units of earlier commands that hold snippets over which the sandbox died: they are done again.
@@ -301,9 +285,9 @@ class Ledger:
         """
         self._note(key, b"start\n")
 
-    def death(self, key: str) -> int:
-        """Note that a worker has died over a unit; return how many have."""
-        self._note(key, b"death\n")
+    def death(self, key: str, number: int = 1) -> int:
+        """Note that so many workers have died over a unit; return how many have, together."""
+        self._note(key, number * b"death\n")
         return (self.root / "attempts" / key).read_bytes().count(b"death\n")
 
     def tidy(self, keys: Iterable[str]) -> None:
@@ -320,6 +304,10 @@ class Ledger:
             for file in (self.root / name).iterdir():
                 if file.name.partition(".")[0] not in kept:
                     file.unlink()
+
+    def clear_sources(self) -> None:
+        """Delete copies of inputs."""
+        shutil.rmtree(self.sources, ignore_errors=True)
 
     def _make_folders(self) -> None:
         for name in ("units", "results", "done", "attempts", "sources"):
@@ -347,11 +335,6 @@ def _configuration(file: Path) -> dict[str, object]:
     if not isinstance(stored, dict):
         raise CorpusError(f"{file}: damaged; give another --out, or --overwrite to start afresh")
     return stored
-
-
-def _packed(file: BinaryIO) -> gzip.GzipFile:
-    """Return a gzip stream into the file whose header has no file name and no time: the same items, the same bytes."""
-    return gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0)
 
 
 def _items(result: Path) -> Iterator[Item]:

@@ -37,10 +37,13 @@ SHARD_NAME = re.compile(r"[a-z]+-\d{5}-of-\d{5}\.parquet\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """A finished dataset's statistics, as in ``stats.json``, and its first session."""
+    """A finished dataset's statistics, as in ``stats.json``, and its first session; ``is_recalled``: it was finished
+    before, and nothing was done.
+    """
 
     stats: Stats
     first_text: str | None
+    is_recalled: bool = False
 
 
 def merge(

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from trace_mine.corpus.engine_arguments import LedgerArgument, OutArgument
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode
 from trace_mine.tracer.visible import one_line
@@ -27,8 +28,12 @@ The parts are datasets of trace-mine, made with --shard 1/3, 2/3 and 3/3, or fro
 
 
 def merge_datasets(
-    datasets: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished datasets of trace-mine.")],
-    out: Annotated[Path, typer.Option(help="Folder of the dataset that they become.")],
+    parts_named: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR|URL...", help="Finished datasets of trace-mine; at URLs, those made with --shard."),
+    ],
+    out: OutArgument,
+    ledger_folder: LedgerArgument = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start afresh in --out, whatever was begun there.")
     ] = False,
@@ -43,17 +48,21 @@ def merge_datasets(
     from trace_mine.corpus.mined.notes import joined_notes
     from trace_mine.corpus.plan import joined_plan
     from trace_mine.corpus.produce import open_ledger
+    from trace_mine.corpus.remote_dataset import DatasetPlace, local_dataset
     from trace_mine.corpus.report import Progress, print_dataset, why_nothing
 
-    for folder in datasets:
+    place = DatasetPlace(out, ledger_folder)
+    place.check_free(overwrite=overwrite)
+    datasets = [local_dataset(name) for name in parts_named]
+    for name, folder in zip(parts_named, datasets, strict=True):
         if not (folder / FOLDER).is_dir():
             raise CorpusError(
-                f"expected a dataset that trace-mine wrote, with its {FOLDER} folder, got {str(folder)!r}; mine it",
+                f"expected a dataset that trace-mine wrote, with its {FOLDER} folder, got {name!r}; mine it",
                 exit_code=ExitCode.WRONG_USAGE,
             )
     if len({folder.resolve() for folder in datasets}) < len(datasets):
         raise CorpusError("expected each dataset once, got one twice; name it once", exit_code=ExitCode.WRONG_USAGE)
-    if out.resolve() in {folder.resolve() for folder in datasets}:
+    if place.folder.resolve() in {folder.resolve() for folder in datasets} or out in parts_named:
         raise CorpusError(f"expected another --out than the parts, got {out}", exit_code=ExitCode.WRONG_USAGE)
     with ExitStack() as stack:
         parts = [Ledger(folder) for folder in datasets]
@@ -61,7 +70,7 @@ def merge_datasets(
             stack.enter_context(part.locked())  # a run that goes on there would change what is read
         config = common_config([part.config() for part in parts], datasets)
         plan = joined_plan([part.plan() for part in parts], same_inputs="shard" in parts[0].config())
-        ledger = stack.enter_context(open_ledger(out, overwrite=overwrite))
+        ledger = stack.enter_context(open_ledger(place.folder, overwrite=overwrite))
         progress = stack.enter_context(Progress())
         ledger.check_config(config)
         owner = {key: part for part in parts for key in part.plan().keys}
@@ -78,8 +87,12 @@ def merge_datasets(
             on_row=progress.merged,
         )
         ledger.tidy(plan.keys)
+        if merged.first_text is not None:
+            place.publish()
     if not print_dataset(merged, out):
-        raise CorpusError(f"nothing was mined: {why_nothing(merged.stats)}; see {out}/stats.json and errors.jsonl")
+        raise CorpusError(
+            f"nothing was mined: {why_nothing(merged.stats)}; see {place.folder}/stats.json and errors.jsonl"
+        )
 
 
 def common_config(configs: Sequence[Mapping[str, object]], datasets: Sequence[Path]) -> dict[str, object]:

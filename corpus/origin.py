@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from trace_mine.corpus.sending.unit import UnitInputs
 from trace_mine.corpus.splits import SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
@@ -28,6 +29,17 @@ class Origin(Protocol):
         versions.
         """
 
+    def signature(self) -> str:
+        """Return a hash of all that the dataset depends on beside its configuration, found without much work: where it
+        is that of a finished dataset, nothing is to be done.
+        """
+
+    @property
+    def is_settled(self) -> bool:
+        """False where the same command may give more rows next time (an index could not be reached); known once
+        ``units()`` is exhausted.
+        """
+
     @property
     def num_inputs(self) -> int:
         """The number of inputs, of which each has a ``place``; for progress alone."""
@@ -38,6 +50,10 @@ class Origin(Protocol):
 
         It is a function of a module, so that it can be pickled by name and sent to worker processes.
         """
+
+    @property
+    def inputs(self) -> UnitInputs:
+        """What units read of this machine's disk, for workers on others."""
 
     @property
     def split_rule(self) -> SplitRule:

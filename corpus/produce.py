@@ -14,6 +14,7 @@ from typing import Protocol
 
 from trace_mine.corpus.engines import Engine
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.finished import forget_finished, recall_finished, remember_finished
 from trace_mine.corpus.ledger import FOLDER, Ledger
 from trace_mine.corpus.merge import Merged, merge
 from trace_mine.corpus.origin import Origin
@@ -103,6 +104,12 @@ def produce(
     """
     # Before any unit: a dataset of two configurations could not be told apart from one of a single one.
     ledger.check_config(config)
+    signature = origin.signature()
+    if (finished := recall_finished(ledger, signature)) is not None:
+        watcher.tell("finished by an earlier command, with the same inputs and options: nothing is to be done")
+        ledger.clear_sources()  # scripts and modules are copied to see what they are
+        return finished
+    forget_finished(ledger)
     ledger.forget_interrupted()
     line, done = resumed(ledger, origin.fingerprint)
     if line:
@@ -115,7 +122,7 @@ def produce(
     # The first units run while the inputs behind them are still opened, read and run for their calls.
     with (
         RowsSoFar(ledger.out, origin, config, units, watcher.tell),
-        UnitRun(ledger, origin.traces, engine, on_done=watcher.finished) as run,
+        UnitRun(ledger, origin.traces, engine, on_done=watcher.finished, inputs=origin.inputs) as run,
     ):
         for unit in origin.units():
             run.check()
@@ -144,4 +151,6 @@ def produce(
     )
     # Last: until the new files stand in place, a killed run needs all of the ledger.
     ledger.tidy(plan.keys)
+    if origin.is_settled:
+        remember_finished(ledger, signature, merged)
     return merged

@@ -166,7 +166,7 @@ class Progress:
             print(line, flush=True)  # piped output is buffered: lines of progress would come all at the end
 
 
-def print_dataset(merged: Merged, out: Path) -> bool:
+def print_dataset(merged: Merged, out: Path | str) -> bool:
     """Print the counts and the first session; return False if the dataset has no row."""
     print_summary(merged.stats)
     if merged.first_text is None:

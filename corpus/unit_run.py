@@ -8,6 +8,7 @@ from types import TracebackType
 
 from trace_mine.corpus.engines import Engine, KeyFeed, PlanningEnded
 from trace_mine.corpus.ledger import Ledger
+from trace_mine.corpus.sending.unit import NO_INPUTS, UnitInputs
 from trace_mine.corpus.units import OnDone, run_units
 from trace_mine.corpus.work import Traces
 
@@ -26,10 +27,14 @@ class UnitRun:
         traces: the origin's function from a payload to items.
         engine: runs the units in worker processes.
         on_done: called for each unit, in the thread of the engine.
+        inputs: what the units read, for workers that don't see this disk.
     """
 
-    def __init__(self, ledger: Ledger, traces: Traces, engine: Engine, *, on_done: OnDone) -> None:
+    def __init__(
+        self, ledger: Ledger, traces: Traces, engine: Engine, *, on_done: OnDone, inputs: UnitInputs = NO_INPUTS
+    ) -> None:
         self._ledger, self._traces, self._engine, self._on_done = ledger, traces, engine, on_done
+        self._inputs = inputs
         self._feed = KeyFeed()
         self._error: BaseException | None = None
         # not a daemon: workers are ended by this thread, and would outlive the process without it
@@ -47,8 +52,10 @@ class UnitRun:
     def _run(self) -> None:
         try:
             # the exception that ended the planning is raised where it was met
-            with contextlib.suppress(PlanningEnded):
-                run_units(self._ledger, self._feed, self._traces, self._engine, on_done=self._on_done)
+            with contextlib.closing(self._engine), contextlib.suppress(PlanningEnded):
+                run_units(
+                    self._ledger, self._feed, self._traces, self._engine, on_done=self._on_done, inputs=self._inputs
+                )
         except BaseException as error:  # of any kind: it is the caller's, in another thread
             self._error = error
 

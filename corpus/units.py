@@ -7,18 +7,19 @@ snippets is a drop ``worker_died``. Not covered: a unit that takes down the whol
 
 from __future__ import annotations
 
-import traceback
+import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.corpus.engines import Engine, KeyList, KeySource, WorkersLost
-from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.hashing import code_hash
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.rows import MAX_EVIDENCE
-from trace_mine.corpus.work import Dropped, Item, Marker, Payload, Traces, entries_of
+from trace_mine.corpus.sending.unit import NO_INPUTS, SentUnit, UnitInputs, UnitResult, machine_kind
+from trace_mine.corpus.unit_items import all_items
+from trace_mine.corpus.work import Dropped, Marker, Traces, entries_of
 from trace_mine.tracer.inside.reasons import Reason
 
 MAX_DEATHS = 3
@@ -34,11 +35,12 @@ OnDone = Callable[[str, Marker], None]
 class UnitTask:
     """The ``UnitCall`` that an engine runs: makes the items of a unit, and writes them to the ledger of ``out``.
 
-    A record of a path and a function of a module, since engines pickle it.
+    A record of a path and functions of modules, since engines pickle it.
     """
 
     out: Path
     traces: Traces
+    inputs: UnitInputs = NO_INPUTS
 
     def __call__(self, key: str) -> Marker:
         """Finish one unit, in a worker process, and return its marker."""
@@ -46,31 +48,37 @@ class UnitTask:
         ledger = Ledger(self.out)
         ledger.attempt(key)
         payload = ledger.payload(key)
-        return ledger.finish(key, _all_items(self.traces, payload), len(entries_of(payload)))
+        return ledger.finish(key, all_items(self.traces, payload), len(entries_of(payload)))
+
+    def sent(self, key: str, name_of: Callable[[Path], str]) -> SentUnit:
+        """Return the unit for a worker that sees nothing of this disk."""
+        ledger = Ledger(self.out)
+        ledger.attempt(key)
+        payload = ledger.payload(key)
+        return SentUnit(
+            payload=json.dumps(payload).encode("ascii"),
+            traces=self.traces,
+            inputs=self.inputs,
+            bundles={path: name_of(path) for path in self.inputs.paths(payload)},
+            code=code_hash(),
+            machine=machine_kind(),
+        )
+
+    def received(self, key: str, result: UnitResult) -> Marker:
+        """Write a result that came back to the ledger."""
+        Ledger(self.out).receive(key, result.marker, result.result)
+        return result.marker
 
 
-def _all_items(traces: Traces, payload: Payload) -> Iterator[Item]:
-    """Yield the items of a unit; what the origin's function raises over one snippet costs that one and those after it.
-
-    Raises:
-        CorpusError: nothing can be run here, which is so for all snippets.
-        OSError, MemoryError: this machine has no disk or memory left.
-    """
-    entries = entries_of(payload)
-    num_items = 0
-    try:
-        for item in traces(payload):
-            yield item
-            num_items += 1
-    except (CorpusError, OSError, MemoryError):
-        raise
-    except Exception as error:  # a mistake of trace-mine; without this, one row would end the run for all repositories
-        evidence = "".join(traceback.format_exception(error))[-MAX_EVIDENCE:]
-        for entry in entries[num_items:]:
-            yield Dropped.at(entry, reason=Reason.INTERNAL_ERROR.value, evidence=evidence)
-
-
-def run_units(ledger: Ledger, keys: KeySource, traces: Traces, engine: Engine, *, on_done: OnDone) -> None:
+def run_units(
+    ledger: Ledger,
+    keys: KeySource,
+    traces: Traces,
+    engine: Engine,
+    *,
+    on_done: OnDone,
+    inputs: UnitInputs = NO_INPUTS,
+) -> None:
     """Finish every unit that is not done.
 
     Args:
@@ -79,19 +87,20 @@ def run_units(ledger: Ledger, keys: KeySource, traces: Traces, engine: Engine, *
         traces: the origin's function from a payload to items.
         engine: runs the units in worker processes.
         on_done: called for each unit, at once for those that an earlier run finished.
+        inputs: what the units read, for workers that don't see this disk.
 
     Raises:
         KeyboardInterrupt: finished units are kept, and the workers have ended.
         PlanningEnded: the source's.
         Exception: the exception of a worker (a full disk, no sandbox); all finished units are kept.
     """
-    task = UnitTask(out=ledger.out, traces=traces)
+    task = UnitTask(out=ledger.out, traces=traces, inputs=inputs)
     unfinished = _Unfinished(keys, ledger, on_done)
     # A death ends the engine's run, so the units that were still to come are run after the suspects.
     # Each round settles at least one suspect, so there are at most as many rounds as units.
-    while suspects := _run(engine, task, unfinished, on_done):
-        for key in suspects:
-            _run_alone(ledger, key, task, engine, on_done)
+    while lost := _run(engine, task, unfinished, on_done):
+        for key in lost.keys:
+            _run_alone(ledger, key, lost.deaths, task, engine, on_done)
         unfinished.give_again()
 
 
@@ -132,20 +141,22 @@ class _Unfinished:
                 self._next.append(key)
 
 
-def _run_alone(ledger: Ledger, key: str, task: UnitTask, engine: Engine, on_done: OnDone) -> None:
+def _run_alone(ledger: Ledger, key: str, deaths: int, task: UnitTask, engine: Engine, on_done: OnDone) -> None:
     """Run a suspect alone until it is finished, or until MAX_DEATHS workers have died over it."""
     while True:
         if ledger.is_done(key):  # the worker died after the marker was written, before it could answer
             on_done(key, ledger.marker(key))
             return
-        if ledger.death(key) >= MAX_DEATHS:
+        if ledger.death(key, deaths) >= MAX_DEATHS:
             on_done(key, _quarantine(ledger, key))
             return
-        if not _run(engine, task, KeyList([key]), on_done):
+        lost = _run(engine, task, KeyList([key]), on_done)
+        if lost is None:
             return
+        deaths = lost.deaths
 
 
-def _run(engine: Engine, task: UnitTask, keys: KeySource, on_done: OnDone) -> Sequence[str]:
+def _run(engine: Engine, task: UnitTask, keys: KeySource, on_done: OnDone) -> WorkersLost | None:
     """Run units until all are done or a worker dies; return the units that were under way at the death, if any."""
     # Closed at once, not when it is collected: after Ctrl-C the workers are to end before the ledger is left.
     with closing(engine.run(task, keys)) as finished:
@@ -153,8 +164,8 @@ def _run(engine: Engine, task: UnitTask, keys: KeySource, on_done: OnDone) -> Se
             for key, marker in finished:
                 on_done(key, marker)
         except WorkersLost as death:
-            return death.keys
-    return ()
+            return death
+    return None
 
 
 def _quarantine(ledger: Ledger, key: str) -> Marker:

@@ -42,7 +42,7 @@ MAX_EVIDENCE = 500
 
 
 def verify(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The folder of data/*.parquet.")],
+    named: Annotated[str, typer.Argument(metavar="DATASET", help="The folder of data/*.parquet, or a URL.")],
     sample: Annotated[int, typer.Option(min=1, help="Rows to run again, drawn at random.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the draw: the same one draws the same rows.")] = 0,
     repositories: Annotated[
@@ -79,14 +79,16 @@ def verify(
     not called verified, since no prompt does; one with recorded draws is read by our own reader of those alone.
     """
     from trace_mine.corpus.mined.options import MineOptions
+    from trace_mine.corpus.remote_dataset import local_dataset
     from trace_mine.corpus.verify import verify_sample
     from trace_mine.tracer.limits import Limits
 
     for folder in packages or ():
         if not folder.is_dir():
             raise CorpusError(f"expected a folder of packages, got {str(folder)!r}; give another", exit_code=2)
+    dataset = local_dataset(named)
     if not dataset.is_dir():
-        raise CorpusError(f"expected a dataset, got {str(dataset)!r}; give its folder", exit_code=2)
+        raise CorpusError(f"expected a dataset, got {named!r}; give its folder", exit_code=2)
     try:
         options = MineOptions(
             limits=Limits(wall_seconds=timeout, cpu_seconds=math.ceil(0.8 * timeout)),
@@ -114,7 +116,7 @@ def verify(
             on_row=_Progress(is_quiet=as_json),
         )
     if as_json:
-        print(json.dumps({"dataset": str(dataset), "seed": seed, **report.as_json()}))
+        print(json.dumps({"dataset": named, "seed": seed, **report.as_json()}))
     else:
         _print(report)
     if report.failures or not report.verified:

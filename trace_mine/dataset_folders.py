@@ -62,6 +62,7 @@ def mine(
     seed: int = 0,
     limits: Limits | None = None,
     engine: str = "loky",
+    address: str | None = None,
     jobs: int | None = None,
     progress: bool = False,
     overwrite: bool = False,
@@ -72,7 +73,8 @@ def mine(
 
     Args:
         paths: one or several of these.
-        out: the dataset's folder, where an interrupted run goes on; None: the rows are held in memory alone.
+        out: the dataset's folder, where an interrupted run goes on, or a URL of fsspec; None: the rows are held in
+            memory alone.
         view: what sessions show, as ``parse_view`` reads it.
         entries: the snippets that are mined, by how they are entered; None: all of ``doctest``, ``script``, ``test``,
             ``call`` and ``docs``, or with an inverse view ``call``, which goes with no other.
@@ -98,7 +100,8 @@ def mine(
         seed: seed of the snippets' draws.
         limits: what one run may use.
         engine: the name of the engine that runs the work, in ``trace_mine.corpus.engines.ENGINES``.
-        jobs: workers of the engine; None: one for each core.
+        address: of a Dask scheduler or a Ray cluster whose workers do the work; None: the engine starts its own.
+        jobs: workers that the engine starts; None: one for each core.
         progress: show a bar, or lines where there is no terminal.
         overwrite: start afresh in ``out``.
         sandbox_level: force this level of the sandbox, 3 or 2; None: the strongest that works here.
@@ -117,17 +120,17 @@ def mine(
     >>> rows[0]["name"]
     'fractions.Fraction.__new__'
     """
-    from trace_mine.corpus.engines import ENGINES
+    from trace_mine.corpus.engines import make_engine
     from trace_mine.corpus.errors import CorpusError
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.produce import open_ledger, produce
+    from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.corpus.report import Progress
     from trace_mine.tracer.limits import Limits
 
-    if engine not in ENGINES:
-        raise ValueError(f"expected an engine among {', '.join(ENGINES)}, got {engine!r}; name one of them")
+    workers = make_engine(engine, jobs or len(os.sched_getaffinity(0)), address)
     options = MineOptions(
         entries=None if entries is None else tuple(entries),
         follow=follow,
@@ -157,23 +160,25 @@ def mine(
         # Archives are unpacked below it, and a run that root starts belongs to another user, who must be able to read
         # it.
         os.chmod(scratch, 0o755)
-        folder = Path(out) if out is not None else Path(scratch) / "traces"
+        place = DatasetPlace(out if out is not None else Path(scratch) / "traces")
+        place.check_free(overwrite=overwrite)
         watching: AbstractContextManager[Watcher] = Progress() if progress else nullcontext(Quiet())
-        with open_ledger(folder, overwrite=overwrite) as ledger, watching as watcher:
+        with open_ledger(place.folder, overwrite=overwrite) as ledger, watching as watcher:
             origin = Mined(inputs, options, ledger.sources, watcher.tell)
             # The same configuration as the command's: `mine` and `trace-mine` may go on with each other's folders.
             config = {**options.as_config(), "inputs": origin.input_names}
-            workers = ENGINES[engine](jobs or len(os.sched_getaffinity(0)))
             merged = produce(ledger, origin, config, engine=workers, watcher=watcher)
+            if merged.first_text is not None:
+                place.publish()
         if merged.first_text is None:
             stats = merged.stats
             why = ", ".join(f"{reason} {count}" for reason, count in stats["drops"].items()) or "no snippet was found"
             raise CorpusError(f"nothing could be mined: {why}; name other inputs or entries")
         if out is not None:
-            return load(folder)
+            return load(place.folder)
         # Read to memory, with the cache in the same scratch folder: nothing is left on disk, and nothing maps a file
         # that is deleted with it.
-        return load(folder, keep_in_memory=True, cache_dir=Path(scratch) / "cache")
+        return load(place.folder, keep_in_memory=True, cache_dir=Path(scratch) / "cache")
 
 
 def load(
@@ -186,7 +191,7 @@ def load(
     are younger than the dataset are added, with empty lists or None.
 
     Args:
-        path: the dataset's folder.
+        path: the dataset's folder, or its URL (``s3://bucket/traces``), of which a copy is kept in the user's cache.
         keep_in_memory: hold the rows in memory instead of mapping them from the cache of ``datasets``.
         cache_dir: that cache's folder; None: where ``datasets`` has it.
 
@@ -200,10 +205,11 @@ def load(
     """
     import datasets
 
+    from trace_mine.corpus.remote_dataset import local_dataset
     from trace_mine.corpus.rows_so_far import is_finished
     from trace_mine.corpus.schema import features
 
-    folder = Path(path)
+    folder = local_dataset(path)
     _check_version(folder)
     if not is_finished(folder):
         warnings.warn(f"{folder} is unfinished: these are its rows so far; start its command again", stacklevel=2)

@@ -31,13 +31,18 @@ class LokyEngine:
     """An ``Engine`` of ``jobs`` processes. They start with ``run``, which takes 0.2 to 0.6 s, and end with it.
 
     Raises:
-        ValueError: there are no jobs.
+        ValueError: there are no jobs, or an address is given.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, address: str | None = None) -> None:
         if jobs < 1:
             raise ValueError(f"expected jobs >= 1, got {jobs}; one worker is the least")
+        if address is not None:
+            raise ValueError(f"expected --address with the engine dask or ray, got {address!r} with loky; name one")
         self.jobs = jobs
+
+    def close(self) -> None:
+        """Do nothing: the workers end with each run."""
 
     def run(self, task: UnitCall, keys: KeySource) -> Generator[tuple[str, Marker], None, None]:
         """Yield (key, marker) of each unit when it is finished: see ``Engine.run``."""

@@ -17,6 +17,7 @@ from trace_mine.corpus.mined.environments.for_repository import COMMIT, Reposito
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.import_search import search_of
+from trace_mine.corpus.mined.input_signature import input_signature
 from trace_mine.corpus.mined.notes import environment_note, joined_notes
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
@@ -42,6 +43,7 @@ from trace_mine.corpus.mined.repositories import (
 from trace_mine.corpus.mined.repository_candidates import CandidateSearch
 from trace_mine.corpus.mined.sample import sampled
 from trace_mine.corpus.mined.script_runs import manifest_problems, seeded
+from trace_mine.corpus.mined.sent_inputs import MINED_INPUTS
 from trace_mine.corpus.mined.shard import Shard
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
@@ -49,6 +51,7 @@ from trace_mine.corpus.mined.staging import stage_checkout
 from trace_mine.corpus.mined.tracer_arguments import tracer_arguments, warm_modules
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
+from trace_mine.corpus.sending.unit import UnitInputs
 from trace_mine.corpus.splits import ByFunction, ByRepository, SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
@@ -91,6 +94,7 @@ class Mined:
         shard: Shard | None = None,
     ) -> None:
         self._tell = tell
+        self._is_settled = True
         self._notes: dict[int, Notes] = {}  # by the place of the input
         self._num_left = options.limit
         self._options = options
@@ -124,6 +128,16 @@ class Mined:
         """
         return content_key(self._options.as_config(), self._options.tracer_factory, code_hash(), SCHEMA_VERSION)
 
+    def signature(self) -> str:
+        """Return a hash of the inputs as they stand, and of what is installed here."""
+        state = input_signature(self._targets, self._ignored, self._options, self._search, self._staging)
+        return content_key(self.fingerprint, state)
+
+    @property
+    def is_settled(self) -> bool:
+        """False where packages of an index that did not answer are missing."""
+        return self._is_settled
+
     @property
     def num_inputs(self) -> int:
         """The number of repositories, files and modules of this part."""
@@ -133,6 +147,11 @@ class Mined:
     def traces(self) -> Traces:
         """The function that workers call."""
         return trace_unit
+
+    @property
+    def inputs(self) -> UnitInputs:
+        """The repositories, their packages, and the index of benchmarks."""
+        return MINED_INPUTS
 
     @property
     def split_rule(self) -> SplitRule:
@@ -166,6 +185,7 @@ class Mined:
                     yield from waiting.popleft()()
             while waiting:
                 yield from waiting.popleft()()
+            self._is_settled = not environments.was_unreachable
 
     def _repositories(self, environments: RepositoryEnvironments) -> Iterator[Callable[[], Iterable[WorkUnit]]]:
         """Read all repositories; of each, a function that gives its units once its environment is made."""

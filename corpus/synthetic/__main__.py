@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trace_mine.corpus.engine_arguments import AddressArgument, EngineArgument, LedgerArgument, OutArgument
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
+from trace_mine.tracer.visible import one_line
 
 if TYPE_CHECKING:
+    from trace_mine.corpus.engines import Engine
+    from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.corpus.synthetic.origin import SynthOptions
     from trace_mine.corpus.synthetic.task import Stage
 
@@ -50,9 +53,8 @@ def synth(
     ],
     rows: Annotated[int, typer.Option(min=0, help="Rows of the train split.")] = 1_000,
     held_out: Annotated[int, typer.Option(min=0, help="Rows of validation and of test, each.")] = 100,
-    out: Annotated[Path, typer.Option(help="Folder of the dataset; a run that was cut off goes on there.")] = Path(
-        "synthetic"
-    ),
+    out: OutArgument = "synthetic",
+    ledger: LedgerArgument = None,
     parameters: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the task.", show_default=False),
@@ -64,6 +66,8 @@ def synth(
     ] = "",
     seed: Annotated[int, typer.Option(help="Another seed, other rows.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
+    engine: EngineArgument = "loky",
+    address: AddressArgument = None,
     show: Annotated[int, typer.Option(min=0, help="Print so many sessions and write nothing.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start afresh in --out.")] = False,
 ) -> None:
@@ -83,12 +87,15 @@ def synth(
     if show:  # nothing is written, so nothing of `produce` is imported
         _show(task, values, stages, seed, show)
         return
+    from trace_mine.corpus.engines import make_engine
+    from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.corpus.synthetic.origin import SynthOptions
 
     split_rows = {"train": rows, "validation": held_out, "test": held_out}
     options = SynthOptions(task=task, parameters=values, rows=split_rows, stages=stages, seed=seed)
+    workers = make_engine(engine, jobs, address)
     try:
-        _make(options, out, jobs, overwrite=overwrite)
+        _make(options, DatasetPlace(out, ledger), workers, overwrite=overwrite)
     except KeyboardInterrupt:
         print("trace-synth: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -112,17 +119,21 @@ def _show(task: str, parameters: Mapping[str, str], stages: Sequence[Stage], see
         print(beliefs_shown(trace, colour=sys.stdout.isatty()))
 
 
-def _make(options: SynthOptions, out: Path, jobs: int, *, overwrite: bool) -> None:
-    from trace_mine.corpus.engines import ENGINES
+def _make(options: SynthOptions, place: DatasetPlace, engine: Engine, *, overwrite: bool) -> None:
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import Progress, print_dataset
     from trace_mine.corpus.synthetic.origin import Synthetic
 
     origin = Synthetic(options)  # wrong usage is told before anything is written
-    with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
-        merged = produce(ledger, origin, options.as_config(), engine=ENGINES["loky"](jobs), watcher=progress)
+    out = place.name
+    place.check_free(overwrite=overwrite)
+    with open_ledger(place.folder, overwrite=overwrite) as ledger, Progress() as progress:
+        merged = produce(ledger, origin, options.as_config(), engine=engine, watcher=progress)
+        is_published = merged.first_text is not None and place.publish()
+    if merged.is_recalled and not is_published:
+        print(f"nothing to do: {one_line(out)} is finished, and its inputs are as they were")
     if not print_dataset(merged, out):
-        raise CorpusError(f"no row was made; see {out}/stats.json and errors.jsonl")
+        raise CorpusError(f"no row was made; see {place.folder}/stats.json and errors.jsonl")
 
 
 def _pair(text: str) -> tuple[str, str]:

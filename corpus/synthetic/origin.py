@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TypedDict, cast
 
 from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.rows import RowOrigin, make_row
+from trace_mine.corpus.sending.unit import UnitInputs
 from trace_mine.corpus.splits import DeclaredSplits, SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.synthetic.task import SPLITS, Stage, Task
@@ -94,6 +96,15 @@ class Synthetic:
         """Hash of the configuration and of the generating code."""
         return content_key(self._config, code_hash(), SCHEMA_VERSION)
 
+    def signature(self) -> str:
+        """Return the fingerprint: the rows depend on nothing else."""
+        return self.fingerprint
+
+    @property
+    def is_settled(self) -> bool:
+        """True: the same command gives the same rows."""
+        return True
+
     @property
     def num_inputs(self) -> int:
         """1: all units have the same place, and are planned within a moment."""
@@ -103,6 +114,11 @@ class Synthetic:
     def traces(self) -> Traces:
         """The function that workers call."""
         return generate_unit
+
+    @property
+    def inputs(self) -> UnitInputs:
+        """The file of an automaton, where a task is made of one."""
+        return UnitInputs(paths=_files_of, moved=_moved)
 
     @property
     def split_rule(self) -> SplitRule:
@@ -185,6 +201,21 @@ def generate_unit(payload: Payload) -> Iterator[Item]:
             continue
         row = make_row(trace, _row_origin(unit, entry))
         yield Dropped.at(entry, reason=row.reason, evidence=row.evidence) if isinstance(row, Drop) else row
+
+
+def _files_of(payload: Payload) -> Sequence[Path]:
+    """The file that a task's parameters name, if any."""
+    file = cast(SynthPayload, payload)["parameters"].get("file")
+    return (Path(file).absolute(),) if file else ()
+
+
+def _moved(payload: Payload, places: Mapping[Path, Path]) -> Payload:
+    """The payload with the file where another machine has it."""
+    unit = cast(SynthPayload, payload)
+    parameters = dict(unit["parameters"])
+    for path in _files_of(payload):
+        parameters["file"] = str(places[path])
+    return {**payload, "parameters": parameters}
 
 
 def _pair(values: list[int]) -> tuple[int, int]:

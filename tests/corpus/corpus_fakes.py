@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from trace_mine.corpus.sending.unit import UnitResult
 from trace_mine.corpus.work import Marker
 from trace_mine.tracer.formats.repl import render
 from trace_mine.tracer.schema import Drop, Snippet, Step, Trace
 
 
 class FakeTracer:
-    """Words in the source decide: ``DIE`` kills the process, ``SLOW`` waits, ``BUG`` raises, ``DROP``, ``SUSPECT``;
+    """Words in the source decide: ``DIE`` kills the process, ``ONCE_PATH`` too if there is a file PATH, which is
+    removed, ``SLOW`` waits, ``BUG`` raises, ``DROP``, ``SUSPECT``;
     ``JAIL`` is a sandbox that died, where the variable ``FAKE_JAIL_DIES`` is set.
     """
 
@@ -28,6 +32,9 @@ class FakeTracer:
     def trace(self, snippet: Snippet) -> Trace | Drop:
         whole = "".join(piece.source for piece in snippet.pieces)
         if "DIE" in whole:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (flag := re.search(r"ONCE_([^\s']+)", whole)) and os.path.exists(flag[1]):
+            os.unlink(flag[1])
             os.kill(os.getpid(), signal.SIGKILL)
         if "SLOW" in whole:
             time.sleep(0.05)
@@ -81,6 +88,18 @@ def marker_of(key: str) -> Marker:
 
 
 @dataclass(frozen=True)
+class SentFake:
+    """A task and a key as they go to a worker that gets neither from this disk."""
+
+    task: MarkingTask
+    key: str
+    bundles = MappingProxyType({})
+
+    def __call__(self) -> UnitResult:
+        return UnitResult(marker=self.task(self.key), result=self.key.encode())
+
+
+@dataclass(frozen=True)
 class MarkingTask:
     """A ``Task`` that leaves a file named for the key, with the worker's number in it."""
 
@@ -89,6 +108,13 @@ class MarkingTask:
     def __call__(self, key: str) -> Marker:
         (self.folder / key).write_text(str(os.getpid()))
         return marker_of(key)
+
+    def sent(self, key: str, name_of: Callable[[Path], str]) -> SentFake:
+        return SentFake(self, key)
+
+    def received(self, key: str, result: UnitResult) -> Marker:
+        assert result.result == key.encode()
+        return result.marker
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,32 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from corpus_fakes import DyingTask, FailingTask, MarkingTask, SlowTask, marker_of
 
-from trace_mine.corpus.engines import ENGINES, Engine, KeyFeed, KeyList, PlanningEnded, WorkersLost
+from trace_mine.corpus.engines import ENGINES, Engine, KeyFeed, KeyList, PlanningEnded, WorkersLost, make_engine
+from trace_mine.corpus.errors import CorpusError
+
+PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
-@pytest.fixture(params=ENGINES)
-def make(request: pytest.FixtureRequest):
-    return ENGINES[request.param]
+@pytest.fixture(scope="module", params=[(name, jobs) for name in ENGINES for jobs in (1, 2)], ids=str)
+def made(request: pytest.FixtureRequest) -> Iterator[tuple[Engine, int]]:
+    """An engine and its number of workers, kept for all tests, since clusters take seconds to start."""
+    name, jobs = request.param
+    if name in PACKAGES:
+        pytest.importorskip(PACKAGES[name], reason=f"needs the extra [{name}]")
+    with closing(ENGINES[name](jobs)) as engine:
+        yield engine, jobs
+
+
+@pytest.fixture
+def engine(made: tuple[Engine, int]) -> Engine:
+    return made[0]
 
 
 def all_of(engine: Engine, task, keys) -> dict:
@@ -25,24 +39,23 @@ def all_of(engine: Engine, task, keys) -> dict:
     return dict(pairs)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_every_unit_is_finished_once_and_its_marker_given(make, jobs: int, tmp_path: Path) -> None:
+def test_every_unit_is_finished_once_and_its_marker_given(engine: Engine, tmp_path: Path) -> None:
     keys = [f"k{number}" for number in range(11)]
-    assert all_of(make(jobs), MarkingTask(tmp_path), keys) == {key: marker_of(key) for key in keys}
+    assert all_of(engine, MarkingTask(tmp_path), keys) == {key: marker_of(key) for key in keys}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(keys)
     assert all(path.read_text() != str(os.getpid()) for path in tmp_path.iterdir()), "in processes of its own"
 
 
-def test_no_units_are_no_work(make) -> None:
-    assert list(make(2).run(MarkingTask(Path("/nowhere")), KeyList([]))) == []
+def test_no_units_are_no_work(engine: Engine) -> None:
+    assert list(engine.run(MarkingTask(Path("/nowhere")), KeyList([]))) == []
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_death_names_the_units_under_way(make, jobs: int, tmp_path: Path) -> None:
+def test_a_death_names_the_units_under_way(made: tuple[Engine, int], tmp_path: Path) -> None:
+    engine, jobs = made
     keys = [f"k{number}" for number in range(30)]
     finished = []
     with pytest.raises(WorkersLost) as lost:
-        for key, _ in make(jobs).run(DyingTask(tmp_path, "k7"), KeyList(keys)):
+        for key, _ in engine.run(DyingTask(tmp_path, "k7"), KeyList(keys)):
             finished.append(key)
     assert "k7" in lost.value.keys
     assert set(lost.value.keys).isdisjoint(finished)
@@ -52,20 +65,20 @@ def test_a_death_names_the_units_under_way(make, jobs: int, tmp_path: Path) -> N
     assert began <= {*finished, *lost.value.keys}
 
 
-def test_a_unit_alone_that_dies_is_the_one_suspect(make, tmp_path: Path) -> None:
+def test_a_unit_alone_that_dies_is_the_one_suspect(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(WorkersLost) as lost:
-        list(make(2).run(DyingTask(tmp_path, "k"), KeyList(["k"])))
+        list(engine.run(DyingTask(tmp_path, "k"), KeyList(["k"])))
     assert lost.value.keys == ("k",)
 
 
-def test_what_a_task_raises_reaches_the_caller_as_it_was(make, tmp_path: Path) -> None:
+def test_what_a_task_raises_reaches_the_caller_as_it_was(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(OSError) as error:
-        list(make(2).run(FailingTask(tmp_path), KeyList(["k"])))
+        list(engine.run(FailingTask(tmp_path), KeyList(["k"])))
     assert error.value.errno == 28
 
 
-def test_closing_early_ends_the_workers(make, tmp_path: Path) -> None:
-    with closing(make(2).run(SlowTask(tmp_path, "k0"), KeyList(["k0", "k1", "k2", "k3"]))) as finished:
+def test_closing_early_ends_the_workers(engine: Engine, tmp_path: Path) -> None:
+    with closing(engine.run(SlowTask(tmp_path, "k0"), KeyList(["k0", "k1", "k2", "k3"]))) as finished:
         assert next(finished)[0] == "k0"
         deadline = time.monotonic() + 60
         while not (pids := [int(path.read_text() or 0) for path in tmp_path.iterdir() if path.name != "k0"]):
@@ -77,13 +90,12 @@ def test_closing_early_ends_the_workers(make, tmp_path: Path) -> None:
                 os.kill(pid, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_keys_that_come_late_are_run_and_those_before_are_given_meanwhile(make, jobs: int, tmp_path: Path) -> None:
+def test_keys_that_come_late_are_run_and_those_before_are_given_meanwhile(engine: Engine, tmp_path: Path) -> None:
     """A source that plans its second key only once the first one is finished, as a slow archive would."""
     feed = KeyFeed()
     feed.put("k0")
     finished = []
-    for key, _ in make(jobs).run(MarkingTask(tmp_path), feed):
+    for key, _ in engine.run(MarkingTask(tmp_path), feed):
         finished.append(key)
         if len(finished) < 5:
             feed.put(f"k{len(finished)}")
@@ -92,26 +104,26 @@ def test_keys_that_come_late_are_run_and_those_before_are_given_meanwhile(make, 
     assert finished == ["k0", "k1", "k2", "k3", "k4"]
 
 
-def test_a_death_leaves_the_keys_that_were_not_given_in_the_source(make, tmp_path: Path) -> None:
+def test_a_death_leaves_the_keys_that_were_not_given_in_the_source(engine: Engine, tmp_path: Path) -> None:
     feed = KeyFeed()
     keys = [f"k{number}" for number in range(30)]
     for key in keys:
         feed.put(key)
     finished = []
     with pytest.raises(WorkersLost) as lost:
-        for key, _ in make(1).run(DyingTask(tmp_path, "k3"), feed):
+        for key, _ in engine.run(DyingTask(tmp_path, "k3"), feed):
             finished.append(key)
     feed.end()
     left = [*iter(feed.take, None)]
     assert sorted([*finished, *lost.value.keys, *left]) == sorted(keys)
 
 
-def test_planning_that_ends_ends_the_workers(make, tmp_path: Path) -> None:
+def test_planning_that_ends_ends_the_workers(engine: Engine, tmp_path: Path) -> None:
     feed = KeyFeed()
     feed.put("k0")
     feed.put("k1")
     with pytest.raises(PlanningEnded):
-        for _ in make(2).run(SlowTask(tmp_path, "k0"), feed):
+        for _ in engine.run(SlowTask(tmp_path, "k0"), feed):
             feed.stop()
     for path in tmp_path.iterdir():
         if path.name != "k0" and path.read_text():
@@ -120,6 +132,31 @@ def test_planning_that_ends_ends_the_workers(make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", [0, -1])
-def test_no_workers_are_refused(make, jobs: int) -> None:
+@pytest.mark.parametrize("name", ENGINES)
+def test_no_workers_are_refused(name: str, jobs: int) -> None:
     with pytest.raises(ValueError, match="expected jobs >= 1"):
-        make(jobs)
+        ENGINES[name](jobs)
+
+
+def test_an_unknown_engine_and_an_address_for_this_machine_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected an engine among loky, dask, ray, got 'spark'"):
+        make_engine("spark", 1)
+    with pytest.raises(ValueError, match="expected --address with the engine dask or ray"):
+        make_engine("loky", 1, "tcp://127.0.0.1:8786")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_an_engine_whose_package_is_missing_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
+    with pytest.raises(CorpusError, match=f"got none; do pip install 'trace-mine\\[{name}\\]'"):
+        make_engine(name, 2)
+
+
+@pytest.mark.parametrize(("name", "address"), [("dask", "tcp://127.0.0.1:9"), ("ray", "127.0.0.1:9")])
+def test_a_cluster_that_is_not_there_is_told(
+    name: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(PACKAGES[name], reason=f"needs the extra [{name}]")
+    monkeypatch.setattr("trace_mine.corpus.engines.dask.CONNECT_SECONDS", 2.0)
+    with pytest.raises(CorpusError, match=r"expected a (Dask scheduler|Ray cluster) at (tcp://)?127.0.0.1:9, got"):
+        [*make_engine(name, 1, address).run(MarkingTask(tmp_path), KeyList(["k"]))]

@@ -38,6 +38,8 @@ class HereEngine:
         finally:
             self.is_closed = True
 
+    def close(self) -> None: ...
+
 
 def traces(payload: Payload) -> Iterator[Item]:
     yield Dropped.at(SNIPPET, reason="empty", evidence="")

@@ -27,6 +27,8 @@ class FakeEngine:
     def run(self, task: UnitCall, keys: KeySource) -> Generator[tuple[str, Marker], None, None]:
         yield from self._run(task, [*iter(keys.take, None)])
 
+    def close(self) -> None: ...
+
     def _run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
         if keys:
             self.tried.append([*keys])

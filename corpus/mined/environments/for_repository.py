@@ -109,6 +109,11 @@ class RepositoryEnvironments:
         self._tell = tell
         self._provisioner = Provisioner(folder, options.index)
 
+    @property
+    def was_unreachable(self) -> bool:
+        """Tell if an index did not answer, so that packages may be missing that can be had another time."""
+        return self._provisioner.was_unreachable
+
     def __enter__(self) -> RepositoryEnvironments:
         return self
 

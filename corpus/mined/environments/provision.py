@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trace_mine.corpus.hashing import content_key
+from trace_mine.corpus.kept_folder import kept_folder, waiting_lock
 from trace_mine.corpus.mined.environments.choice import Chosen, choose
 from trace_mine.corpus.mined.environments.uv import (
     IndexUnreachable,
@@ -71,30 +72,12 @@ class Environment:
 def kept_environments(otherwise: Path) -> Path:
     """Find the folder in which environments are kept from one dataset to the next.
 
-    It is ``environments`` in the folder that TRACE_MINE_CACHE names, else in this user's cache. Root's runs belong to
-    another user, who can't read what is below root's home, so root's cache is the machine's.
+    It is the one of ``corpus.kept_folder``.
 
     Args:
         otherwise: the folder where the cache can't be written to.
     """
-    named = os.environ.get("TRACE_MINE_CACHE")
-    if named:
-        cache = Path(named)
-    elif os.geteuid() == 0:
-        cache = Path("/var/cache/trace-mine")
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "trace-mine")
-    folder = cache / "environments"
-    try:
-        for made in (cache, folder):
-            made.mkdir(parents=True, exist_ok=True)
-            if made.stat().st_uid == os.geteuid():
-                os.chmod(made, 0o755)
-    except OSError:
-        return otherwise
-    # a folder of another user's may hold packages that they put there
-    is_ours = folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & 0o022
-    return folder if is_ours and os.access(folder, os.W_OK) else otherwise
+    return kept_folder("environments", is_open=True) or otherwise
 
 
 class Provisioner:
@@ -103,6 +86,9 @@ class Provisioner:
     Args:
         folder: where environments are kept, readable for the user of the jails.
         index: where wheels come from.
+
+    Attributes:
+        was_unreachable: the index did not answer once.
     """
 
     def __init__(self, folder: Path, index: PackageIndex) -> None:
@@ -110,7 +96,7 @@ class Provisioner:
         self._index = index
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="environment")
         self._asked: dict[str, Future[Environment]] = {}
-        self._is_unreachable = False
+        self.was_unreachable = False
 
     def __enter__(self) -> Provisioner:
         return self
@@ -142,11 +128,11 @@ class Provisioner:
 
     def _make(self, target: Path, requirements: Sequence[str], python: str, index: PackageIndex) -> Environment:
         # After one question without an answer, which takes seconds, uv is asked for what it has kept alone.
-        for offline in (True,) if self._is_unreachable else (False, True):
+        for offline in (True,) if self.was_unreachable else (False, True):
             try:
                 return _made(target, requirements, python, replace(index, offline=index.offline or offline))
             except IndexUnreachable as error:
-                self._is_unreachable = True
+                self.was_unreachable = True
                 failure = str(error)
         return Environment(left_out=dict.fromkeys(requirements, failure))
 
@@ -156,17 +142,12 @@ def _made(target: Path, requirements: Sequence[str], python: str, index: Package
     if not requirements:
         return Environment()
     if not (target / RECORD).is_file():
-        shutil.rmtree(target, ignore_errors=True)  # half of a folder, which somebody has begun to delete
-        chosen = choose(requirements, lambda asked: resolve(asked, python, index))
-        # Not remembered: a network that is down for a moment looks like an index that has none of them.
-        if not chosen.pins:
-            return Environment(left_out=chosen.left_out)
-        try:
-            _install(chosen, python, index, target)
-        except IndexUnreachable:
-            raise
-        except UvFailed as error:
-            return Environment(left_out=dict.fromkeys(requirements, str(error)))
+        # Shards and other commands on this machine ask for the same one at the same time: one makes it.
+        with waiting_lock(target.with_name(f"{target.name}.lock")):
+            if not (target / RECORD).is_file():
+                failed = _newly_made(target, requirements, python, index)
+                if failed is not None:
+                    return failed
     record = json.loads((target / RECORD).read_bytes())
     return Environment(
         folder=target / SITE,
@@ -174,6 +155,22 @@ def _made(target: Path, requirements: Sequence[str], python: str, index: Package
         left_out=record["left_out"],
         relaxed=tuple(record["relaxed"]),
     )
+
+
+def _newly_made(target: Path, requirements: Sequence[str], python: str, index: PackageIndex) -> Environment | None:
+    """Make an environment; what there is instead where it can't be made. Raises IndexUnreachable."""
+    shutil.rmtree(target, ignore_errors=True)  # half of a folder, which somebody has begun to delete
+    chosen = choose(requirements, lambda asked: resolve(asked, python, index))
+    # Not remembered: a network that is down for a moment looks like an index that has none of them.
+    if not chosen.pins:
+        return Environment(left_out=chosen.left_out)
+    try:
+        _install(chosen, python, index, target)
+    except IndexUnreachable:
+        raise
+    except UvFailed as error:
+        return Environment(left_out=dict.fromkeys(requirements, str(error)))
+    return None
 
 
 def _install(chosen: Chosen, python: str, index: PackageIndex, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -180,6 +181,40 @@ def test_settings_of_a_user_do_not_count(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "nowhere"))
     assert made(provisioner, "two").pins == ("two==2.0",)
+
+
+MAKES = """
+import sys
+from pathlib import Path
+from trace_mine.corpus.mined.environments import provision
+from trace_mine.corpus.mined.environments.uv import PackageIndex
+
+kept, wheels, log = map(Path, sys.argv[1:])
+fill = provision._fill
+
+def noted(*arguments):
+    with open(log, "a") as file:
+        file.write("made\\n")
+    fill(*arguments)
+
+provision._fill = noted
+with provision.Provisioner(kept, PackageIndex(find_links=(wheels,), offline=True)) as provisioner:
+    print(provisioner.environment(["one"], sys.executable, "3.11.0").result().pins)
+"""
+
+
+def test_commands_that_start_together_make_it_once(tmp_path: Path, wheels: Path) -> None:
+    """Shards of one dataset on one machine, say."""
+    arguments = [str(tmp_path / name) for name in ("kept", "wheels", "log")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
+    started = [
+        subprocess.Popen([sys.executable, "-c", MAKES, *arguments], env=environment, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    answers = [process.communicate()[0] for process in started]
+    assert answers == [b"('one==1.0', 'two==2.0')\n"] * 4
+    assert (tmp_path / "log").read_text() == "made\n"
+    assert len([*(tmp_path / "kept").iterdir()]) == 1, "no lock is left"
 
 
 def test_where_environments_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
