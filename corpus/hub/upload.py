@@ -23,7 +23,8 @@ PLACEHOLDER = "PATH/OF/THIS/FOLDER"
 
 def check_repository(repository: str) -> None:
     """Check the name of a repository. Raises CorpusError."""
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # as its documentation has it
 
     try:
         validate_repo_id(repository)
@@ -56,7 +57,7 @@ def upload(
     Raises:
         CorpusError: the Hub can't be reached or refuses, or the repository is public and should not be.
     """
-    from huggingface_hub.utils import HfHubHTTPError
+    from huggingface_hub.utils import HfHubHTTPError  # type: ignore[attr-defined]  # in 0.24 it is nowhere else
 
     try:
         return _upload(files, repository, is_public=is_public, version=version, tell=tell)
@@ -70,7 +71,7 @@ def upload(
         raise CorpusError(f"the Hub refused: {_message(error)}; {cure}") from error
     except ValueError as error:  # a card that the Hub does not take, or an answer that is none
         raise CorpusError(f"the upload was refused: {_message(error)}") from error
-    except (OSError, RuntimeError, *_network_errors()) as error:
+    except _cut_off_errors() as error:
         raise CorpusError(f"the upload was cut off: {_message(error)}; {_CURE}") from error
 
 
@@ -81,7 +82,7 @@ def _upload(
     files: Sequence[OwnFile], repository: str, *, is_public: bool, version: str, tell: Callable[[str], None]
 ) -> str:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
     if not sys.stderr.isatty():
         disable_progress_bars()  # in a log each is a hundred lines
@@ -136,9 +137,12 @@ def _message(error: BaseException) -> str:
     return one_line(re.sub(r"\?[^\s'\"]+", "?...", " ".join(": ".join(causes).split())), 500)
 
 
-def _network_errors() -> tuple[type[Exception], ...]:
-    """The errors of the library that ``huggingface_hub`` speaks through: ``requests``, ``httpx`` or a later one."""
+def _cut_off_errors() -> tuple[type[Exception], ...]:
+    """The errors of an upload that can be tried again; those of the library that ``huggingface_hub`` speaks through
+    among them: ``requests``, ``httpx`` or a later one.
+    """
     names = ("requests", "httpx", "httpx2")
     modules = [sys.modules[name] for name in names if name in sys.modules]
     found = [getattr(module, name, None) for module in modules for name in ("RequestException", "HTTPError")]
-    return tuple(each for each in found if isinstance(each, type) and issubclass(each, Exception))
+    network = [each for each in found if isinstance(each, type) and issubclass(each, Exception)]
+    return (OSError, RuntimeError, *network)
