@@ -296,12 +296,12 @@ def _configurations(stats: Stats, configurations: Sequence[Configuration]) -> st
         for each in configurations
     ]
     named = {each.name for each in configurations}
-    told = ""
+    absent = ""
     if "uncertain" not in named:
-        told = "\n\nThere is no `uncertain`: no row has an output that could have been another one."
+        absent = "\n\nThere is no `uncertain`: no row has an output that could have been another one."
         if "task" not in stats["config"]:
-            told += " Hidden outcomes or inputs (`--view branch`, `--view inverse`) give such rows."
-    return "\n".join(lines) + told
+            absent += " Hidden outcomes or inputs (`--view branch`, `--view inverse`) give such rows."
+    return "\n".join(lines) + absent
 
 
 def _licences_by_repository(stats: Stats) -> str:

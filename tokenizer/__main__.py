@@ -165,8 +165,8 @@ def encode(
         raise ValueError(f"expected a folder of this vocabulary, got {out}, encoded with another; choose another --out")
     form = {"learn": learn, "pack": pack, "configuration": configuration}
     if state and state.get("form") != form:
-        told = ", ".join(f"{key} {value}" for key, value in (state.get("form") or {"form": "of before 0.3"}).items())
-        raise ValueError(f"expected a folder encoded this way, got {out}, encoded with {told}; choose another --out")
+        earlier = ", ".join(f"{key} {value}" for key, value in (state.get("form") or {"form": "of before 0.3"}).items())
+        raise ValueError(f"expected a folder encoded this way, got {out}, encoded with {earlier}; choose another --out")
     state = {"splits": {}, **state, "vocabulary_hash": identity, "roles": list(ROLES), "tokenizer": tokenizer.name}
     state["form"] = form
     for split, rows in read(dataset, configuration).items():

@@ -141,14 +141,14 @@ def unpacked(examples: Iterable[Packed]) -> dict[str, list[tuple[NDArray[np.int3
     """Return for each ``trace_id`` its pieces (ids, labels), in order: joined, they are the document's ids, and its
     labels but for the first one of each piece. The inverse of ``packed`` where no two documents have one ``trace_id``.
     """
-    found: dict[str, list[tuple[NDArray[np.int32], NDArray[np.int32]]]] = defaultdict(list)
+    pieces: dict[str, list[tuple[NDArray[np.int32], NDArray[np.int32]]]] = defaultdict(list)
     for example in examples:
         start = 0
         for trace_id, size in zip(example.trace_ids, example.sequence_lengths, strict=True):
             part = slice(start, start + size)
-            found[trace_id].append((example.input_ids[part], example.labels[part]))
+            pieces[trace_id].append((example.input_ids[part], example.labels[part]))
             start += size
-    return dict(found)
+    return dict(pieces)
 
 
 def _pieces(document: Document, length: int) -> Iterator[Document]:

@@ -52,7 +52,7 @@ def configurations_of(
         uncertain: those among them that hold the uncertain rows.
         records: names of the Parquet files of records.
     """
-    found = []
+    configurations = []
     for name, folder, chosen, others in (
         ("default", DATA, shards, ()),
         ("uncertain", DATA, [shard for shard in shards if shard in uncertain], shards),
@@ -67,8 +67,8 @@ def configurations_of(
             listed: str | Sequence[str] = each[0] if len(each) == 1 else each
             patterns[split] = f"{folder}/{split}-*.parquet" if is_whole else listed
         if present:
-            found.append(Configuration(name=name, files=present, patterns=patterns))
-    return found
+            configurations.append(Configuration(name=name, files=present, patterns=patterns))
+    return configurations
 
 
 def _is_of(shard: str, split: str) -> bool:

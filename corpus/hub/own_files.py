@@ -152,11 +152,11 @@ def _check_counts(dataset: Path, stats: Mapping[str, object], listed: list[DataF
     with open(dataset / ERRORS, "rb") as file:
         num_errors = sum(1 for _ in file)
     drops = stats.get("drops")
-    told = (stats.get("rows"), stats.get("records", 0), sum(drops.values()) if isinstance(drops, dict) else None)
-    found = (numbers[DATA], numbers[RECORDS], num_errors)
-    if told != found:
+    stated = (stats.get("rows"), stats.get("records", 0), sum(drops.values()) if isinstance(drops, dict) else None)
+    counted = (numbers[DATA], numbers[RECORDS], num_errors)
+    if stated != counted:
         raise CorpusError(
-            f"expected rows, records and drops as in {STATS}, {told}, got {found} in {one_line(str(dataset))}; {_AGAIN}"
+            f"expected rows, records and drops as in {STATS}, {stated}, got {counted} in {one_line(str(dataset))}; {_AGAIN}"
         )
     if not numbers[DATA]:
         raise CorpusError(f"expected a dataset with rows, got none in {one_line(str(dataset))}; mine more")

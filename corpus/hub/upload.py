@@ -143,6 +143,6 @@ def _cut_off_errors() -> tuple[type[Exception], ...]:
     """
     names = ("requests", "httpx", "httpx2")
     modules = [sys.modules[name] for name in names if name in sys.modules]
-    found = [getattr(module, name, None) for module in modules for name in ("RequestException", "HTTPError")]
-    network = [each for each in found if isinstance(each, type) and issubclass(each, Exception)]
+    kinds = [getattr(module, name, None) for module in modules for name in ("RequestException", "HTTPError")]
+    network = [each for each in kinds if isinstance(each, type) and issubclass(each, Exception)]
     return (OSError, RuntimeError, *network)
