@@ -142,8 +142,8 @@ _REPRODUCED = """
 ## To make it again
 `{command}`
 
-By {versions} The same inputs and versions give the same bytes, whatever the number of jobs; a run that is cut off goes
-on. Inputs are named without the folders in which they lay.
+By {versions} The same inputs and versions give the same rows to the byte, whatever the number of jobs; a run that is
+cut off goes on. Inputs are named without the folders in which they lay.
 
 ## To cite it
 ```bibtex

@@ -156,7 +156,8 @@ def _check_counts(dataset: Path, stats: Mapping[str, object], listed: list[DataF
     counted = (numbers[DATA], numbers[RECORDS], num_errors)
     if stated != counted:
         raise CorpusError(
-            f"expected rows, records and drops as in {STATS}, {stated}, got {counted} in {one_line(str(dataset))}; {_AGAIN}"
+            f"expected rows, records and drops as in {STATS}, {stated}, got {counted} in {one_line(str(dataset))}; "
+            f"{_AGAIN}"
         )
     if not numbers[DATA]:
         raise CorpusError(f"expected a dataset with rows, got none in {one_line(str(dataset))}; mine more")

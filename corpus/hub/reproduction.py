@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 
 from trace_mine.corpus.stats import Stats
 from trace_mine.tracer.visible import in_markdown, one_line
 
+_PLACE = re.compile(r" \([0-9a-f]{8}\)\Z")
+"""What an input's name in the configuration ends with: a hash of where it lay."""
 MOST_INPUTS = 100
 """Inputs that are named in the command; ``stats.json`` has all of them."""
 
@@ -20,14 +23,14 @@ def command_of(config: Mapping[str, object]) -> str:
     Inputs are named without the folders in which they lay. A name with control characters, or of more than 200
     characters, is shown as what a terminal would show.
 
-    >>> command_of({"inputs": ["module:heapq"], "sources": ["doctest"], "view": "written", "seed": 0, "follow": 3})
-    'trace-mine module:heapq --sources doctest --view written --seed 0 --follow 3 --out traces'
+    >>> command_of({"inputs": ["module:heapq", "kit (0123abcd)"], "sources": ["doctest"], "seed": 0, "follow": 3})
+    'trace-mine module:heapq kit --sources doctest --seed 0 --follow 3 --out traces'
     """
     if "task" in config:
         words = ["trace-synth", *_synthetic(config), "--out", "synthetic"]
     else:
         names = config.get("inputs")
-        inputs = [str(name) for name in names] if isinstance(names, list) else []
+        inputs = [_PLACE.sub("", str(name)) for name in names] if isinstance(names, list) else []
         words = ["trace-mine", *inputs[:MOST_INPUTS]]
         if len(inputs) > MOST_INPUTS:
             words.append("...")

@@ -9,12 +9,14 @@ import re
 import shlex
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from command_here import mine
 from huggingface_hub import DatasetCard
 from made_dataset import CONFIG, make_dataset
 
@@ -154,6 +156,34 @@ def test_the_command_of_a_task_makes_it_again(tmp_path: Path, monkeypatch: pytes
     assert files_of_dataset(tmp_path / "synthetic") == made
     assert {"croissant.json", "DATASHEET.md", "plots/bits.svg"} <= set(made)
     assert b"Synthetic execution traces" in made["README.md"] and b"is known exactly" in made["DATASHEET.md"]
+
+
+FUNCTION = '''
+def total(xs):
+    """
+    >>> total([1, 2])
+    3
+    """
+    return sum(xs)
+'''
+
+
+def test_the_command_of_a_mined_dataset_makes_it_again(
+    tmp_path: Path, make_repository: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options that are no defaults stand in it; inputs are named without their folders."""
+    root = make_repository("my kit", {"kit/__init__.py": FUNCTION, "setup.cfg": ""})
+    monkeypatch.chdir(root.parent)
+    options = ["--sources", "doctest,script", "--view", "branch+every:2", "--environment", "none", "--follow", "2"]
+    options += ["--keep-duplicates", "--split-by", "function", "--seed", "4", "--timeout", "9.5", "--memory", "512M"]
+    options += ["--licenses", "all", "--siblings", "3", "--sessions", "2", "--scripts", "*.none", "--keep", "records"]
+    mine(tmp_path / "first", "my kit", "module:bisect", "--jobs", "1", *options)
+    command = re.findall(r"^`(trace-mine .*)`$", (tmp_path / "first" / "README.md").read_text(), re.MULTILINE)[0]
+    words = shlex.split(command)
+    assert words[:3] == ["trace-mine", "my kit", "module:bisect"]
+    monkeypatch.chdir(root.parent)
+    rows, _ = mine(tmp_path / "again", *words[1 : words.index("--out")], "--jobs", "1")
+    assert rows and files_of_dataset(tmp_path / "again") == files_of_dataset(tmp_path / "first")
 
 
 def test_a_hostile_name_is_one_word_of_one_line() -> None:
