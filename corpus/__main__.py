@@ -34,6 +34,8 @@ from trace_mine.corpus.inspect_command import EPILOG as INSPECT_EPILOG
 from trace_mine.corpus.inspect_command import inspect
 from trace_mine.corpus.merge_command import EPILOG as MERGE_EPILOG
 from trace_mine.corpus.merge_command import merge_datasets
+from trace_mine.corpus.push_command import EPILOG as PUSH_EPILOG
+from trace_mine.corpus.push_command import push
 from trace_mine.corpus.verify_command import EPILOG as VERIFY_EPILOG
 from trace_mine.corpus.verify_command import verify
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
@@ -381,6 +383,7 @@ app.command("export", epilog=EXPORT_EPILOG)(export)
 app.command("browse", epilog=BROWSE_EPILOG)(browse)
 app.command("inspect", epilog=INSPECT_EPILOG)(inspect)
 app.command("merge", epilog=MERGE_EPILOG)(merge_datasets)
+app.command("push", epilog=PUSH_EPILOG)(push)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

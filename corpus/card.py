@@ -11,6 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from trace_mine.corpus.hub.configurations import MEANINGS, Configuration, configurations_of
+from trace_mine.corpus.hub.datasheet import in_code
+from trace_mine.corpus.hub.plots import plot_lines
+from trace_mine.corpus.hub.reproduction import citation, command_of, versions_sentence
 from trace_mine.corpus.schema import markdown
 from trace_mine.corpus.splits import SPLITS
 from trace_mine.corpus.stats import GroupStats, Stats, cleaning_sentence, frames_sentence, verification_sentence
@@ -40,18 +44,23 @@ rows = load_dataset("PATH/OF/THIS/FOLDER", split="{first}")
 print(rows[0]["text"])
 ```
 
-To look at it: `trace-mine browse FOLDER` writes a page with its sessions, drops and plots, `trace-mine inspect FOLDER`
-shows them as text.
+To look at it: `trace-mine browse FOLDER` writes a page, [browse.html](browse.html), with its sessions, drops and plots,
+and `trace-mine inspect FOLDER` shows them as text.
 
 ## To replay a row
 Unpack the row's `repository` at its `version` (or `commit`), install what `requires` names, put the folders of
 `setup["sys_path"]` (relative to the repository) in front of `sys.path`, take a copy of the globals of
 `setup["module"]` (or a fresh namespace), run `setup["code"]`, and feed `text` to `doctest`.
 
+## Configurations
+{configurations}
+
 ## Counts
 found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}{records}{sampled}
 
 {frames}
+
+{plots}
 
 {sources}
 
@@ -74,6 +83,8 @@ near-duplicates (MinHash over token 5-grams, 0.7) where they would straddle two 
 Each row names the licence of its source (`licence`, SPDX): {licences}. `NOASSERTION` means that none was found. The
 sessions quote that source: its terms go with them.{left_out}
 
+{licences_by_repository}
+
 ## Secrets, personal data, benchmarks
 {cleaned} Values were replaced in the source before it ran, by fakes of the same shape in ranges that are reserved for
 examples; `stats.json` (`cleaning`) says where, and never what. Names of people in prose are not looked for.
@@ -82,7 +93,7 @@ examples; `stats.json` (`cleaning`) says where, and never what. Names of people 
 ## What this is not
 Outputs are what one interpreter printed in a sandbox without network; a row shows one run, not all. Doctest
 examples marked `+SKIP` are left out of their sessions (`num_skipped`). Nothing was checked by hand.
-"""
+{reproduced}"""
 
 _SYNTHETIC = """
 # Synthetic execution traces with exact beliefs
@@ -104,8 +115,13 @@ print(rows[0]["text"])
 ```
 Beliefs: {beliefs}
 
+## Configurations
+{configurations}
+
 ## Counts
 found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}
+
+{plots}
 
 {sources}
 
@@ -121,6 +137,23 @@ adversaries), a sequence of commands belongs to one split by its hash.
 ## Licences
 {licences}
 {drops}
+{reproduced}"""
+_REPRODUCED = """
+## To make it again
+`{command}`
+
+By {versions} The same inputs and versions give the same rows to the byte, whatever the number of jobs; a run that is
+cut off goes on. Inputs are named without the folders in which they lay.
+
+## To cite it
+```bibtex
+{citation}
+```
+
+Beside this card: [DATASHEET.md](DATASHEET.md), questions and answers on how it was made and what it is for;
+[croissant.json](croissant.json), its files with their hashes and its columns, for programs; [stats.json](stats.json),
+all counts; [errors.jsonl](errors.jsonl), a line for each snippet without a row; and [browse.html](browse.html), once
+`trace-mine browse` has written it.
 """
 
 _BY_REPOSITORY = "By the repository's name alone, so that no project is in two of them"
@@ -130,7 +163,19 @@ _WITHIN = """; within a split one of them stays, and so does no session of whose
 lines that its repository's rows before it have"""
 
 
-def dataset_card(stats: Stats, shards: Sequence[str], content: str, *, records: Sequence[str] = ()) -> str:
+_PRETTY_NAMES = ("Execution traces that replay", "Synthetic execution traces with exact beliefs")
+MOST_REPOSITORIES = 1_000
+"""Repositories in a table of the card; all of them are in ``stats.json``."""
+
+
+def dataset_card(
+    stats: Stats,
+    shards: Sequence[str],
+    content: str,
+    *,
+    records: Sequence[str] = (),
+    uncertain: Sequence[str] = (),
+) -> str:
     """Return the text of the card.
 
     Args:
@@ -138,52 +183,46 @@ def dataset_card(stats: Stats, shards: Sequence[str], content: str, *, records: 
         shards: the names of the Parquet files; they tell which splits there are.
         content: a hash of the shards' bytes, in hexadecimal; it becomes the version of the dataset's configuration.
         records: the names of the Parquet files of records, which are a configuration of their own.
+        uncertain: those of ``shards`` that hold the uncertain rows, which are a configuration too.
     """
     # Imported here: a worker process needs no card.
     import yaml
 
-    # A split without rows has no shard, and a pattern that matches no file is an error of `datasets`.
-    present = [split for split in SPLITS if any(shard.startswith(f"{split}-") for shard in shards)]
+    configurations = configurations_of(shards, uncertain=uncertain, records=records)
     header = {
+        "pretty_name": _PRETTY_NAMES["task" in stats["config"]],
         # The Hub knows one licence for a dataset; the rows have many. `other` with the names is its form for that.
         "license": "other",
+        "task_categories": ["text-generation"],
         "size_categories": [next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")],
+        "annotations_creators": ["machine-generated"],
+        "source_datasets": ["original"],
         "configs": [
             {
-                "config_name": "default",
+                "config_name": each.name,
                 # The cache of `datasets` names what it loaded after the folder's last name, the version and the
                 # patterns of files. Without a version that follows the content, another dataset in a folder of the
                 # same name, or this one made again, is read from the cache (datasets 5.2; a mined dataset then had
                 # three rows fewer in training than on disk; tests/corpus/test_card_cache.py).
                 "version": version_of(content),
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in present],
-            },
-            *(
-                [
-                    {
-                        "config_name": "records",
-                        "version": version_of(content),
-                        "data_files": [
-                            {"split": split, "path": f"records/{split}-*.parquet"}
-                            for split in SPLITS
-                            if any(shard.startswith(f"{split}-") for shard in records)
-                        ],
-                    }
-                ]
-                if records
-                else []
-            ),
+                "data_files": [
+                    {"split": split, "path": pattern if isinstance(pattern, str) else list(pattern)}
+                    for split, pattern in each.patterns.items()
+                ],
+            }
+            for each in configurations
         ],
-        "tags": ["code", "execution-traces", "python"],
+        "tags": ["code", "execution-traces", "python", "state-tracking"],
         # Each name on one line: a line `---` would end the block for a program that finds it without a YAML parser.
         "license_name": ", ".join(one_line(name) for name in sorted(stats["by_licence"])) or "none",
     }
     # As `huggingface_hub.DatasetCard` writes it, whose import takes longer than all else that a merge does.
     block = yaml.dump(header, sort_keys=False, allow_unicode=True).strip()
-    return f"---\n{block}\n---\n{_body(stats, present)}"
+    return f"---\n{block}\n---\n{_body(stats, configurations)}"
 
 
-def _body(stats: Stats, present: Sequence[str]) -> str:
+def _body(stats: Stats, configurations: Sequence[Configuration]) -> str:
+    present = [split for each in configurations if each.name == "default" for split in each.files]
     # Only the configuration of the synthetic origin has a task.
     template = _SYNTHETIC if "task" in stats["config"] else _BODY
     return template.format(
@@ -199,6 +238,12 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         sources=_table("source", stats["by_source"]),
         repositories=_table("repository", stats["by_repository"]),
         columns=markdown(),
+        configurations=_configurations(stats, configurations),
+        plots=plot_lines(stats),
+        licences_by_repository=_licences_by_repository(stats),
+        reproduced=_REPRODUCED.format(
+            command=in_code(command_of(stats["config"])), versions=versions_sentence(stats), citation=citation()
+        ),
         split_by=_BY_FUNCTION if stats["config"].get("split_by") == "function" else _BY_REPOSITORY,
         splits=", ".join(f"{split} {stats['splits'].get(split, 0)}" for split in present),
         drops=_drops(stats["drops"]) or "None was.",
@@ -264,6 +309,36 @@ def _records(stats: Stats) -> str:
     )
 
 
+def _configurations(stats: Stats, configurations: Sequence[Configuration]) -> str:
+    numbers = {"default": stats["rows"], "uncertain": sum(stats["uncertain"].values())}
+    numbers["records"] = stats.get("records", 0)
+    lines = ["| configuration | holds | number | splits |", "|---|---|---|---|"]
+    lines += [
+        f"| `{each.name}` | {MEANINGS[each.name]} | {numbers[each.name]} | {', '.join(each.files)} |"
+        for each in configurations
+    ]
+    named = {each.name for each in configurations}
+    absent = ""
+    if "uncertain" not in named:
+        absent = "\n\nThere is no `uncertain`: no row has an output that could have been another one."
+        if "task" not in stats["config"]:
+            absent += " Hidden outcomes or inputs (`--view branch`, `--view inverse`) give such rows."
+    return "\n".join(lines) + absent
+
+
+def _licences_by_repository(stats: Stats) -> str:
+    listed = [*stats["licences_by_repository"].items()]
+    if not listed:
+        return ""
+    lines = ["| repository | licences of its rows |", "|---|---|"]
+    for name, licences in listed[:MOST_REPOSITORIES]:
+        shown = ", ".join(f"{in_markdown(licence)} {count}" for licence, count in licences.items())
+        lines.append(f"| {in_markdown(name)} | {shown} |")
+    if len(listed) > MOST_REPOSITORIES:
+        lines.append(f"\nand {len(listed) - MOST_REPOSITORIES} more: `licences_by_repository` in `stats.json`.")
+    return "\n".join(lines)
+
+
 def _drops(drops: Mapping[str, int]) -> str:
     return "\n".join(f"* `{reason}`: {count}. {drop_sentence(reason)}" for reason, count in drops.items())
 
@@ -299,8 +374,11 @@ def _table(title: str, groups: Mapping[str, GroupStats]) -> str:
     kept = any("records" in group for group in groups.values())
     lines = [f"| {title} | found | rows | duplicates | drops |" + " records |" * kept]
     lines.append("|---|---|---|---|---|" + "---|" * kept)
-    for name, group in groups.items():
+    shown = [*groups.items()][:MOST_REPOSITORIES]
+    for name, group in shown:
         numbers = [group["found"], group["rows"], group["duplicates"], sum(group["drops"].values())]
         numbers += [group.get("records", 0)] * kept
         lines.append(f"| {in_markdown(name)} | {' | '.join(map(str, numbers))} |")
+    if len(groups) > len(shown):
+        lines.append(f"\nand {len(groups) - len(shown)} more: `by_{title}` in `stats.json`.")
     return "\n".join(lines)

@@ -18,7 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from trace_mine.corpus.card import dataset_card
+from trace_mine.corpus.hub.configurations import DATA, RECORDS
+from trace_mine.corpus.hub.croissant import DataFile
+from trace_mine.corpus.hub.pages import write_pages
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.schema import parquet_schema
 from trace_mine.corpus.shards import ShardWriter
@@ -27,11 +29,10 @@ from trace_mine.corpus.splits import SPLITS, ByRepository, NearIndex, SplitRule
 from trace_mine.corpus.stats import Notes, Stats
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.thinning import CopyKind, Thinning
+from trace_mine.corpus.uncertain_rows import SplitWriter
 from trace_mine.corpus.work import Marker
 from trace_mine.tracer.atomic import write_atomically
 
-DATA, RECORDS = "data", "records"
-"""The folders of a dataset: rows, and records of snippets without a session that replays."""
 SHARD_NAME = re.compile(r"[a-z]+-\d{5}-of-\d{5}\.parquet\Z")
 
 
@@ -80,11 +81,11 @@ def merge(
     counts = Counts()
     straddling = _Straddling(reader, order, is_active=rule.compares)
     thinning = Thinning(is_mined=rule.compares, keeps_copies=keeps_copies)
-    shards, first_text = _write_rows(reader, order, straddling, thinning, building, counts, on_row)
+    shards, uncertain, first_text = _write_rows(reader, order, straddling, thinning, building, counts, on_row)
     records = _write_records(reader, markers, building, counts)
     _write_drops(reader, building / "errors.jsonl", counts)
     stats = counts.as_json(found=sum(marker.found for marker in markers), notes=notes, config=config)
-    _publish(ledger.out, building, shards, records, stats)
+    _publish(ledger.out, building, shards, uncertain, records, stats)
     return Merged(stats=stats, first_text=first_text)
 
 
@@ -96,18 +97,20 @@ def _write_rows(
     building: Path,
     counts: Counts,
     on_row: Callable[[Counts], None],
-) -> tuple[list[Path], str | None]:
-    """Write every row that is no duplicate; return the shards, and the text of the first row.
+) -> tuple[list[Path], list[Path], str | None]:
+    """Write every row that is no duplicate; return all shards, those among them that hold the uncertain rows, and the
+    text of the first row.
 
     The splits are written from the largest to the smallest. A written row dooms its near-duplicates in smaller splits,
     which are all still to come, so each pair across splits loses the row of the smaller split.
     """
     seen: set[bytes] = set()  # text keys as 16 bytes: with Python's overhead some 90 MB for a million rows
     shards: list[Path] = []
+    uncertain_shards: list[Path] = []
     first_text = None
     schema = parquet_schema()
     for split in order:
-        writer = ShardWriter(building, split, schema)
+        writer = SplitWriter(building, split, schema)
         for number, key, row in reader.rows(split):
             # Exact duplicates are looked for over all splits, so the copy in the larger split is the one that stays.
             new: float | None = None
@@ -124,8 +127,10 @@ def _write_rows(
                 counts.add_row(row, split, new_characters=new)
                 first_text = first_text or row.columns["text"]  # a session is never empty: no row is without a command
             on_row(counts)
-        shards += writer.close()
-    return shards, first_text
+        certain, uncertain = writer.close()
+        shards += [*certain, *uncertain]
+        uncertain_shards += uncertain
+    return shards, uncertain_shards, first_text
 
 
 def _write_records(reader: SplitReader, markers: Sequence[Marker], building: Path, counts: Counts) -> list[Path]:
@@ -199,17 +204,31 @@ def _largest_first(sizes: Mapping[str, int]) -> list[str]:
     return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
 
 
-def _publish(out: Path, building: Path, shards: Sequence[Path], records: Sequence[Path], stats: Stats) -> None:
+def _publish(
+    out: Path,
+    building: Path,
+    shards: Sequence[Path],
+    uncertain: Sequence[Path],
+    records: Sequence[Path],
+    stats: Stats,
+) -> None:
     """Replace the dataset's files by the new ones.
 
     The shards are flushed to the disk before the first old one is deleted. A run that is killed between the deletions
     and the renames leaves the finished units, from which the same command makes the dataset again.
     """
     content = hashlib.sha256()
-    for shard in (*sorted(shards), *sorted(records)):
+    files = []
+    for folder_name, shard in (
+        *((DATA, path) for path in sorted(shards)),
+        *((RECORDS, path) for path in sorted(records)),
+    ):
         with open(shard, "rb") as file:
             _sync(file)
-            content.update(hashlib.file_digest(file, "sha256").digest())
+            digest = hashlib.file_digest(file, "sha256")
+            content.update(digest.digest())
+            size = os.fstat(file.fileno()).st_size
+        files.append(DataFile(path=f"{folder_name}/{shard.name}", num_bytes=size, sha256=digest.hexdigest()))
     for name, new in ((DATA, shards), (RECORDS, records)):
         folder = out / name
         if new:
@@ -223,9 +242,10 @@ def _publish(out: Path, building: Path, shards: Sequence[Path], records: Sequenc
             os.rename(shard, folder / shard.name)
     os.rename(building / "errors.jsonl", out / "errors.jsonl")
     write_atomically(out / "stats.json", (json.dumps(stats, indent=2) + "\n").encode("ascii"))
-    names = sorted(shard.name for shard in shards)
-    card = dataset_card(stats, names, content.hexdigest(), records=sorted(shard.name for shard in records))
-    write_atomically(out / "README.md", card.encode("utf-8"))
+    names, uncertain_names, record_names = (
+        sorted(shard.name for shard in each) for each in (shards, uncertain, records)
+    )
+    write_pages(out, stats, content.hexdigest(), files, shards=names, uncertain=uncertain_names, records=record_names)
     shutil.rmtree(building)
 
 

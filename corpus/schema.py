@@ -10,7 +10,6 @@ To add a column: one line here with ``since`` the next SCHEMA_VERSION (in ``trac
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import re
 import sys
@@ -326,17 +325,12 @@ def _feature(column: Column) -> object:
 
 @cache
 def parquet_schema() -> pyarrow.Schema:
-    """Return ``features().arrow_schema``, made without importing ``datasets``: that takes 1.3 s of each command."""
+    """Return the schema of files with ``features()``; ``datasets``, which takes 1.3 s to import, is not asked."""
     import pyarrow
 
-    described = {column.name: _described(column, has_lists=_has_lists()) for column in COLUMNS}
+    described = {column.name: _described(column) for column in COLUMNS}
     fields = [pyarrow.field(column.name, _arrow_type(column)) for column in COLUMNS]
     return pyarrow.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": described}})})
-
-
-def _has_lists() -> bool:
-    """Return True if the ``datasets`` that is installed has a type for lists, which those before 4.0 can't read."""
-    return int(importlib.metadata.version("datasets").partition(".")[0]) >= 4
 
 
 def _arrow_type(column: Column) -> pyarrow.DataType:
@@ -349,15 +343,15 @@ def _arrow_type(column: Column) -> pyarrow.DataType:
     return pyarrow.list_(inner) if column.is_list else inner
 
 
-def _described(column: Column, *, has_lists: bool) -> object:
-    """The column's type as ``datasets`` writes it into the metadata of a file."""
+def _described(column: Column) -> object:
+    """The column's type as ``datasets`` before 4.0 writes it into the metadata of a file: a list of it is a list of one
+    entry. Later versions read that too, and have another form, which earlier ones can't read.
+    """
     if column.scalar is None:
-        inner: object = {field.name: _described(field, has_lists=has_lists) for field in column.fields}
+        inner: object = {field.name: _described(field) for field in column.fields}
     else:
         inner = {"dtype": _PARQUET[column.scalar], "_type": "Value"}
-    if not column.is_list:
-        return inner
-    return {"feature": inner, "_type": "List"} if has_lists else [inner]
+    return [inner] if column.is_list else inner
 
 
 def markdown() -> str:

@@ -68,16 +68,25 @@ class ShardWriter:
     def close(self) -> list[Path]:
         """Write the last row group, give the shards their final names, and return their paths.
 
-        A split without rows has one empty shard: ``datasets`` then finds the columns. The names hold the number of
-        shards, so they are not known earlier.
+        A split without rows has one empty shard: ``datasets`` then finds the columns.
         """
+        return self.name(self._folder, first=0, total=self.finish())
+
+    def finish(self) -> int:
+        """Write the last row group, and return the number of shards; ``name`` gives them their names."""
         if self._num_rows or not self._num_shards:
             self._flush()
         self._end_shard()
+        return self._num_shards
+
+    def name(self, folder: Path, *, first: int, total: int) -> list[Path]:
+        """Give the finished shards their final names in a folder, as those from number ``first`` on of ``total``, and
+        return their paths. The names hold the number of all shards, so they are not known earlier.
+        """
         shards = []
         for number in range(self._num_shards):
             # The Hub's form of names, by which `datasets` finds the split even without the card.
-            shard = self._folder / f"{self._split}-{number:05d}-of-{self._num_shards:05d}.parquet"
+            shard = folder / f"{self._split}-{first + number:05d}-of-{total:05d}.parquet"
             self._path(number).rename(shard)
             shards.append(shard)
         return shards

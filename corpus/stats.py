@@ -165,14 +165,21 @@ class Stats(GroupStats, Notes):
 
     ``duplicates_by_kind`` are the numbers of duplicates by ``thinning.CopyKind``. ``worth`` has for each measure of
     ``worth`` the share below which a tenth, a half and nine tenths of the rows are.
+
+    ``uncertain`` has for each split the number of rows in which more than one outcome of an output could be.
+    ``histograms`` counts rows by their ``characters`` and ``commands``, each bin named by its upper end, a power of
+    two; and uncertain rows by ``bits``, the entropy of their most uncertain output, in bins of half a bit.
     """
 
     duplicates_by_kind: dict[str, int]
     worth: dict[str, dict[str, float]]
+    histograms: dict[str, dict[str, int]]
     by_source: dict[str, GroupStats]
     by_repository: dict[str, GroupStats]
     splits: dict[str, int]
+    uncertain: dict[str, int]
     by_licence: dict[str, int]
+    licences_by_repository: dict[str, dict[str, int]]
     by_outcome: dict[str, int]
     by_python: dict[str, int]
     by_sandbox_level: dict[str, int]

@@ -16,6 +16,7 @@ from typing import Literal
 from trace_mine.corpus.rows import Row
 from trace_mine.corpus.stats import BeliefStats, GroupStats, ItemNote, Notes, Stats
 from trace_mine.corpus.thinning import CopyKind
+from trace_mine.corpus.uncertain_rows import is_uncertain
 from trace_mine.corpus.work import Dropped
 from trace_mine.corpus.worth import SHARES, Distribution
 from trace_mine.tracer.inside.reasons import Reason
@@ -55,6 +56,11 @@ def _most_first(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def _power_of_two(number: int) -> float:
+    """The smallest power of two that is at least this number, 1 for 0."""
+    return float(1 << max(number - 1, 0).bit_length())
+
+
 class Counts:
     """All numbers that ``stats.json`` gives of the snippets. The merge adds each row, duplicate and drop once."""
 
@@ -79,6 +85,9 @@ class Counts:
         self._printed: Counter[str] = Counter()
         self._copies: Counter[str] = Counter()
         self._worth = {name: Distribution() for name in SHARES}
+        self._uncertain: Counter[str] = Counter()
+        self._licences: dict[str, Counter[str]] = defaultdict(Counter)
+        self._histograms: dict[str, Counter[float]] = {name: Counter() for name in ("characters", "commands", "bits")}
 
     def add_row(self, row: Row, split: str, *, new_characters: float | None = None) -> None:
         """Count a row that was written, and what it holds."""
@@ -95,11 +104,21 @@ class Counts:
         # None for snippets that are no doctests.
         if columns["doctest_passed"] is not None:
             self._doctests["passed" if columns["doctest_passed"] else "failed"] += 1
+        self._licences[columns["repository"]][columns["licence"]] += 1
+        self._histograms["characters"][_power_of_two(len(columns["text"]))] += 1
+        self._histograms["commands"][_power_of_two(len(columns["steps"]))] += 1
+        most = 0.0
         for belief in columns["beliefs"]:
             self._beliefs[belief["method"]] += 1
-            self._entropy += -sum(p * math.log2(p) for p in belief["probabilities"] if p > 0)
+            entropy = -sum(p * math.log2(p) for p in belief["probabilities"] if p > 0)
+            self._entropy += entropy
+            most = max(most, entropy)
             # By the number of outcomes, not by an entropy of 0, which rounding can miss.
             self._beliefs["certain"] += len(belief["outcomes"]) == 1
+        if is_uncertain(columns):
+            self._uncertain[split] += 1
+            # rounded, so that an entropy of one bit is in one bin however it was summed up
+            self._histograms["bits"][max(1, math.ceil(round(2 * most, 6))) / 2] += 1
         shares = (new_characters, columns["uncopied_values"], columns["writing_commands"])
         for measure, share in zip(SHARES, shares, strict=True):
             if share is not None:
@@ -148,7 +167,9 @@ class Counts:
             "by_source": {name: tally.as_json() for name, tally in sorted(self._by_entry.items())},
             "by_repository": {name: tally.as_json() for name, tally in sorted(self._by_repository.items())},
             "splits": dict(sorted(self._splits.items())),
+            "uncertain": dict(sorted(self._uncertain.items())),
             "by_licence": self._sorted("licence"),
+            "licences_by_repository": {name: _most_first(each) for name, each in sorted(self._licences.items())},
             "by_outcome": self._sorted("outcome"),
             "by_python": self._sorted("python"),
             "by_sandbox_level": self._sorted("sandbox_level"),
@@ -165,6 +186,10 @@ class Counts:
             "choices": self._sums["choices"],
             "beliefs": self._beliefs_as_json(),
             "worth": {name: dict(distribution.quantiles()) for name, distribution in self._worth.items()},
+            "histograms": {
+                name: {f"{end:g}" if end < 1000 else str(int(end)): count for end, count in sorted(bins.items())}
+                for name, bins in self._histograms.items()
+            },
             "verification": {
                 "printed": dict(sorted(self._printed.items())),
                 "unprinted": self._sums["unprinted"],

@@ -32,6 +32,10 @@ from markdown_it import MarkdownIt
 
 from trace_mine.corpus import report
 from trace_mine.corpus.card import dataset_card
+from trace_mine.corpus.hub.configurations import configurations_of
+from trace_mine.corpus.hub.croissant import croissant_json, files_of
+from trace_mine.corpus.hub.datasheet import datasheet
+from trace_mine.corpus.hub.plots import plots_of
 from trace_mine.corpus.merge import Merged
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.tally import Counts
@@ -90,6 +94,7 @@ NASTY = [
 ]
 ALLOWED_TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "pre", "span", "footer", "p", "table"}
 ALLOWED_TAGS |= {"thead", "tbody", "tr", "th", "td", "a", "img"}
+ALLOWED_TAGS |= {"svg", "rect", "text"}
 ALLOWED_TAGS |= {"header", "nav", "main", "section", "button", "input", "output", "div", "script"}
 
 
@@ -134,6 +139,9 @@ def stats_of(text: str, **config: Any) -> Any:
         "by_repository": names,
         "by_source": {text: group},
         "by_licence": {"MIT": 1, text: 1},
+        "licences_by_repository": {"before": {"MIT": 1}, text: {text: 1}, "zlast": {"MIT": 1}},
+        "by_python": {text: 1},
+        "histograms": {"characters": {text: 1}, "commands": {}, "bits": {}},
         "splits": {"train": 1},
         "files": {"read": 1, "unreadable": {text: 1}, "examples": [{"path": text, "reason": text}]},
         "ignored_inputs": [{"name": text, "reason": text}],
@@ -181,9 +189,16 @@ def eval_facts(text: str) -> Any:
     return facts
 
 
+def sheet(text: str, **config: Any) -> str:
+    configurations = configurations_of(["train-00000-of-00001.parquet"])
+    return datasheet(stats_of(text, **config), configurations)
+
+
 MARKDOWN: dict[str, Callable[[str], str]] = {
     "card": card,
     "card of a synthetic task": lambda text: card(text, task=text),
+    "datasheet": sheet,
+    "datasheet of a synthetic task": lambda text: sheet(text, task=text, parameters={"file": text}),
     "evaluation report": lambda text: evaluation("report").markdown(drawings(text), eval_facts(text)),
     "a name": lambda text: f"| {in_markdown(text)} | 1 |\n",
     "a sentence": lambda text: f"Said: {prose_in_markdown(text)} end.\n",
@@ -236,7 +251,8 @@ def test_the_injected_card_has_one_section_of_licences() -> None:
     told = card(text)
     assert headings_of(told) == headings_of(card("plain")) and headings_of(told).count("Licences") == 1
     rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(told.split("---\n", 2)[-1])
-    assert "<img" not in rendered and "evil.example)" in rendered and 'href="http://evil' not in rendered
+    assert set(re.findall(r"""<img src="([^"]*)""", rendered)) == {"plots/characters.svg"}, "our own picture"
+    assert "evil.example)" in rendered and 'href="http://evil' not in rendered
 
 
 def test_a_word_of_its_own_is_no_reason() -> None:
@@ -294,6 +310,7 @@ HTML: dict[str, Callable[[str, Path], str]] = {
     "viewer": lambda text, _: page(trace_of(text), title=text, footer=text, sources={"p": text}),
     "notebook": lambda text, _: trace_of(text)._repr_html_(),
     "evaluation report": lambda text, folder: evaluation("report").page(folder, drawings(text), eval_facts(text)),
+    "plot": lambda text, _: plots_of(stats_of(text))["characters.svg"].decode(),
     "text": lambda text, _: f"<p title='{in_html(text)}'>{in_html(text)}</p>",
 }
 
@@ -451,6 +468,15 @@ def test_a_drop_is_one_line_of_json(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", NASTY, ids=lambda text: ascii(text[:20]))
+def test_croissant_metadata_keeps_its_structure(text: str) -> None:
+    configurations = configurations_of(["train-00000-of-00001.parquet"])
+    told = croissant_json(stats_of(text), configurations, [], version="0.1.2", citation=text)
+    assert told.isascii() and is_harmless(told.decode())
+    metadata = json.loads(told)
+    assert text in metadata["license"] and metadata["citeAs"] == text and files_of(metadata) == []
+
+
+@pytest.mark.parametrize("text", NASTY, ids=lambda text: ascii(text[:20]))
 def test_statistics_keep_their_structure(text: str) -> None:
     line = json.dumps(stats_of(text), indent=2)
     assert is_harmless(line)
@@ -495,7 +521,7 @@ ESCAPED = {"visible", "one_line", "indented", "in_html", "in_markdown", "prose_i
 ELSEWHERE = {
     # function: why nothing of a stranger's text gets to people through it unescaped
     "corpus/__main__.py:mine": "a sentence of ours",
-    "corpus/merge.py:_publish": "the card, by which it is escaped",
+    "corpus/hub/pages.py:write_pages": "the card, by which it is escaped",
     "corpus/report.py:_show": "numbers",
     "corpus/synthetic/__main__.py:synth": "a sentence of ours",
     "corpus/synthetic/__main__.py:list_tasks": "names and docstrings of ours",

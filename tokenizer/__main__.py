@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trace_mine.tracer.atomic import replacing, write_atomically
+from trace_mine.tracer.atomic import write_atomically
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.visible import visible as escaped
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-    from transformers import PreTrainedTokenizerFast
 
     from trace_mine.tokenizer.encoded import Row
 
@@ -26,7 +25,8 @@ EXAMPLES = """\b
 Examples:
   trace-tokenize fit traces --out tok --vocab-size 4096
   trace-tokenize show traces --tokenizer tok --row 3
-  trace-tokenize encode traces --tokenizer tok --out encoded"""
+  trace-tokenize encode traces --tokenizer tok --out encoded
+  trace-tokenize encode traces --tokenizer tok --out packed --pack 1024 --learn reveals"""
 
 app = make_app(description="Tokens of traces, with the role and step of each.", epilog=EXAMPLES)
 COLOURS = {
@@ -129,12 +129,32 @@ def show(
 def encode(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="what trace-mine or trace-synth wrote")],
     tokenizer: Annotated[Path, typer.Option(help="a fitted tokenizer")],
-    out: Annotated[Path, typer.Option(help="folder for Parquet: trace_id, ids, roles, steps")],
+    out: Annotated[Path, typer.Option(help="folder for Parquet, which datasets.load_dataset reads")],
+    learn: Annotated[
+        str,
+        typer.Option(
+            metavar="all|reveals|ROLE,...",
+            help="tokens with a label: all, those of reveals, or those of these roles; the others have -100",
+        ),
+    ] = "all",
+    pack: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="LENGTH", help="examples of this length, of whole rows", show_default="a row each"),
+    ] = None,
+    configuration: Annotated[str, typer.Option(help="default, uncertain: the rows that are taken")] = "default",
 ) -> None:
-    """Encodes every split; a split that is there already, of the same vocabulary, is left alone."""
-    from trace_mine.tokenizer.encoded import ROLES
-    from trace_mine.tokenizer.kinds import load, vocabulary_hash
+    """Encodes every split, as input_ids and labels; a split that is there already, made the same way, is left alone.
 
+    With --pack, position_ids begin at 0 with each row, and sequence_lengths has the rows' lengths.
+    """
+    import numpy as np
+
+    from trace_mine.tokenizer.encoded import ROLES
+    from trace_mine.tokenizer.encoded_folder import encode_split, write_card
+    from trace_mine.tokenizer.kinds import load, vocabulary_hash
+    from trace_mine.tokenizer.packing import labels_of
+
+    labels_of(np.zeros(0, np.int32), np.zeros(0, np.int8), ROLES, learn)  # raises before anything is read
     chosen = load(tokenizer)
     out.mkdir(parents=True, exist_ok=True)
     identity = vocabulary_hash(chosen)
@@ -143,61 +163,30 @@ def encode(
     state: dict[str, Any] = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
     if state and state["vocabulary_hash"] != identity:
         raise ValueError(f"expected a folder of this vocabulary, got {out}, encoded with another; choose another --out")
+    form = {"learn": learn, "pack": pack, "configuration": configuration}
+    if state and state.get("form") != form:
+        earlier = ", ".join(f"{key} {value}" for key, value in (state.get("form") or {"form": "of before 0.3"}).items())
+        raise ValueError(f"expected a folder encoded this way, got {out}, encoded with {earlier}; choose another --out")
     state = {"splits": {}, **state, "vocabulary_hash": identity, "roles": list(ROLES), "tokenizer": tokenizer.name}
-    for split, rows in read(dataset).items():
+    state["form"] = form
+    for split, rows in read(dataset, configuration).items():
         path = out / f"{split}.parquet"
         if path.is_file() and state["splits"].get(split) == identity_of(rows):
             print(f"{split}: {len(rows)} rows, there already")
             continue
-        num_tokens = encode_split(chosen, rows, path)
+        counts = encode_split(chosen, parts(rows), path, learn=learn, pack=pack)
         state["splits"][split] = identity_of(rows)
         write(meta, state)  # after each split: an interrupted call leaves those before as done
-        print(f"{split}: {len(rows)} rows, {num_tokens} tokens")
+        examples = f" in {counts.examples} examples of {pack}" if pack is not None else ""
+        print(f"{split}: {counts.rows} rows, {counts.tokens} tokens{examples}, {counts.learnt} of them learnt")
+    write_card(out, state)
 
 
-def encode_split(tokenizer: PreTrainedTokenizerFast, rows: Dataset, path: Path) -> int:
-    """Write a split as Parquet, completely or not at all, and return the number of its tokens.
-
-    The columns are ``trace_id`` and the lists ``ids``, ``roles`` and ``steps`` of one length (see
-    ``trace_mine.tokenizer.encoded``).
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from rich.progress import track
-
-    from trace_mine.tokenizer.encoded import encode_rows
-
-    # fixed types: a split without rows must have the columns of the others
-    schema = pa.schema(
-        [
-            ("trace_id", pa.string()),
-            ("ids", pa.list_(pa.int32())),
-            ("roles", pa.list_(pa.int8())),
-            ("steps", pa.list_(pa.int32())),
-        ]
-    )
-    num_tokens = 0
-    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
-        total = -(-len(rows) // ROWS_AT_ONCE)
-        for part in track(parts(rows), f"encoding {path.stem}", total=total, disable=not sys.stderr.isatty()):
-            encoded = encode_rows(tokenizer, part)
-            num_tokens += sum(len(each.ids) for each in encoded)
-            columns = [
-                [each["trace_id"] for each in part],
-                [each.ids for each in encoded],
-                [each.roles for each in encoded],
-                [each.steps for each in encoded],
-            ]
-            arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-    return num_tokens
-
-
-def read(dataset: Path) -> DatasetDict:
-    """Read the splits of a dataset's folder.
+def read(dataset: Path, configuration: str = "default") -> DatasetDict:
+    """Read the splits of a configuration of a dataset's folder.
 
     Raises:
-        ValueError: the folder isn't one that trace-mine or trace-synth wrote.
+        ValueError: the folder isn't one that trace-mine or trace-synth wrote, or has no such configuration.
     """
     # written after all rows: a folder without it is no dataset, or one that was never finished
     if not (dataset / "stats.json").is_file():
@@ -205,7 +194,7 @@ def read(dataset: Path) -> DatasetDict:
     from datasets import disable_progress_bars, load_dataset
 
     disable_progress_bars()
-    return load_dataset(str(dataset))
+    return load_dataset(str(dataset), configuration)
 
 
 def identity_of(rows: Dataset) -> str:

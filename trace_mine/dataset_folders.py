@@ -182,21 +182,29 @@ def mine(
 
 
 def load(
-    path: str | os.PathLike[str], *, keep_in_memory: bool = False, cache_dir: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str],
+    configuration: str = "default",
+    *,
+    keep_in_memory: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> datasets.DatasetDict:
     """Opens a dataset folder that ``trace-mine``, ``trace-synth`` or ``mine`` wrote, of this version or an older one.
 
-    The rows are those of ``datasets.load_dataset(path)``; of a dataset that is still being made, those so far (with a
-    warning). Beside that, the schema version is checked, and columns that
-    are younger than the dataset are added, with empty lists or None.
+    The rows are those of ``datasets.load_dataset(path, configuration)``; of a dataset that is still being made, those
+    so far (with a warning). Beside that, the schema version is checked, and columns that are younger than the dataset
+    are added, with empty lists or None. A split without rows has no files, as ``datasets`` refuses such; asking for it
+    is a KeyError that says which splits have rows, why, and what to do.
 
     Args:
         path: the dataset's folder, or its URL (``s3://bucket/traces``), of which a copy is kept in the user's cache.
+        configuration: ``default``, all rows; ``uncertain``, those in which an output could have been another one;
+            ``records``, the runs of snippets without a session that replays.
         keep_in_memory: hold the rows in memory instead of mapping them from the cache of ``datasets``.
         cache_dir: that cache's folder; None: where ``datasets`` has it.
 
     Raises:
-        ValueError: the folder holds no dataset of trace-mine, or one of a later schema version.
+        ValueError: the folder holds no dataset of trace-mine, one of a later schema version, or no rows of this
+            configuration.
 
     >>> import trace_mine
     >>> rows = trace_mine.load("traces")["train"]
@@ -208,16 +216,24 @@ def load(
     from trace_mine.corpus.remote_dataset import local_dataset
     from trace_mine.corpus.rows_so_far import is_finished
     from trace_mine.corpus.schema import features
+    from trace_mine.split_dict import no_configuration, split_dict
 
     folder = local_dataset(path)
     _check_version(folder)
     if not is_finished(folder):
         warnings.warn(f"{folder} is unfinished: these are its rows so far; start its command again", stacklevel=2)
+    if configuration != "default":
+        found = datasets.get_dataset_config_names(str(folder))
+        if configuration not in found:
+            raise ValueError(no_configuration(configuration, found, folder))
     splits = datasets.load_dataset(
-        str(folder), keep_in_memory=keep_in_memory, cache_dir=None if cache_dir is None else str(cache_dir)
+        str(folder),
+        configuration,
+        keep_in_memory=keep_in_memory,
+        cache_dir=None if cache_dir is None else str(cache_dir),
     )
     expected = features()
-    return datasets.DatasetDict({split: _completed(rows, expected) for split, rows in splits.items()})
+    return split_dict({split: _completed(rows, expected) for split, rows in splits.items()}, folder)
 
 
 def _completed(rows: datasets.Dataset, expected: datasets.Features) -> datasets.Dataset:

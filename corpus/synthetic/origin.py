@@ -199,7 +199,7 @@ def generate_unit(payload: Payload) -> Iterator[Item]:
         except ValueError as error:
             yield Dropped.at(entry, reason=Reason.NO_SEQUENCE.value, evidence=str(error))
             continue
-        row = make_row(trace, _row_origin(unit, entry))
+        row = make_row(trace, _row_origin(unit, entry, task))
         yield Dropped.at(entry, reason=row.reason, evidence=row.evidence) if isinstance(row, Drop) else row
 
 
@@ -223,7 +223,7 @@ def _pair(values: list[int]) -> tuple[int, int]:
     return low, high
 
 
-def _row_origin(unit: SynthPayload, entry: SnippetEntry) -> RowOrigin:
+def _row_origin(unit: SynthPayload, entry: SnippetEntry, task: Task) -> RowOrigin:
     return RowOrigin(
         origin=Synthetic.name,
         repository=entry["repository"],
@@ -236,7 +236,8 @@ def _row_origin(unit: SynthPayload, entry: SnippetEntry) -> RowOrigin:
         line=entry["line"],
         end_line=entry["line"],  # a synthetic row has no file: its line is its number
         entry=entry["entry"],
-        source_hash=content_key(unit["task"], unit["parameters"]),
+        # of the task's own parameters: which defaults were spelt out, and where a file lies, is no part of the task
+        source_hash=content_key(unit["task"], dict(task.parameters)),
         num_skipped=0,
         seed=unit["seed"],
     )

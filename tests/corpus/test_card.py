@@ -72,7 +72,11 @@ def test_the_header_is_what_datasets_reads() -> None:
                 ],
             }
         ],
-        "tags": ["code", "execution-traces", "python"],
+        "tags": ["code", "execution-traces", "python", "state-tracking"],
+        "pretty_name": "Execution traces that replay",
+        "task_categories": ["text-generation"],
+        "annotations_creators": ["machine-generated"],
+        "source_datasets": ["original"],
         "size_categories": ["n<1K"],
         "license": "other",
         "license_name": "MIT",
@@ -97,7 +101,7 @@ def test_a_nasty_name_stays_a_name(name: str) -> None:
     lines, expected = read.text.split("\n"), plain.split("\n")
     assert len(lines) == len(expected)
     others = [(line, other) for line, other in zip(lines, expected, strict=True) if line != other]
-    assert len(others) == 2, "the table's line and the list of licences"
+    assert len(others) == 3, "the table's line, the list of licences and the command that makes it again"
     (row,) = [line for line, other in others if other.startswith("| plain")]
     assert row.count("|") == 6 and row.endswith(" | 1 | 1 | 0 | 0 |")
     assert re.match(r"\| (`[^`|]+`|[\w .+/()-]+) \|", row)

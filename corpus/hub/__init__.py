@@ -1,0 +1,1 @@
+"""A dataset as users of the Hub know one: configurations, Croissant metadata, datasheet, plots, and the upload."""
