@@ -78,16 +78,16 @@ def own_files(dataset: Path) -> list[OwnFile]:
     """
     if not dataset.is_dir():
         raise CorpusError(f"expected a dataset, got {one_line(str(dataset))}; give its folder", exit_code=2)
-    if not is_finished(dataset):
-        raise CorpusError(
-            f"expected a finished dataset, got the rows so far of one in {one_line(str(dataset))}; start its command "
-            "again"
-        )
     for name in (CARD, CROISSANT, STATS, ERRORS):
         if not (dataset / name).is_file():
             raise CorpusError(
                 f"expected a finished dataset, got {one_line(str(dataset))} without {name}; start its command again"
             )
+    if not is_finished(dataset):
+        raise CorpusError(
+            f"expected a finished dataset, got the rows so far of one in {one_line(str(dataset))}; start its command "
+            "again"
+        )
     stats = _json_object(dataset / STATS)
     croissant = _json_object(dataset / CROISSANT)
     try:

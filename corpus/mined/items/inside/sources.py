@@ -72,8 +72,30 @@ def parametrized(function: object, cls: type | None, module: str, name: str, ind
             continue
         position = None if isinstance(given["argnames"], ast.Constant) and len(names) == 1 else names.index(name)
         text = _element(source, given["argvalues"], index, position)
+        if text is not None and _is_computed(given["argvalues"]) and _is_parameter_set((function, cls), names, index):
+            text = _element(source, given["argvalues"], index, None)
+            text = None if text is None else f"{text}.values[{position or 0}]"
         return None if text is None else (text, source.module.__name__)
     return None
+
+
+def _is_computed(values: ast.expr) -> bool:
+    """Tell if the values of parameters are given by an expression, not one by one, and not by a name."""
+    if isinstance(values, (ast.List, ast.Tuple)):
+        return any(isinstance(item, ast.Starred) for item in values.elts)
+    return not isinstance(values, ast.Name)
+
+
+def _is_parameter_set(marked: tuple[object, ...], names: Sequence[str], index: int) -> bool:
+    """Tell if a value of a computed list of parameters is a ``pytest.param(...)``, by the list that the mark holds."""
+    for each in marked:
+        for mark in getattr(each, "pytestmark", ()):
+            given = dict(zip(("argnames", "argvalues"), mark.args, strict=False)) | mark.kwargs
+            argnames, values = given.get("argnames"), given.get("argvalues")
+            own = [part.strip() for part in argnames.split(",")] if isinstance(argnames, str) else argnames
+            if mark.name == "parametrize" and [*(own or ())] == [*names] and isinstance(values, (list, tuple)):
+                return index < len(values) and type(values[index]).__name__ == "ParameterSet"
+    return False
 
 
 def fixture_parameter(function: object, index: int) -> tuple[str, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,14 @@ WAITS = 6
 class _Verdicts:
     """Notes the first report of an item that says more than that a part of it passed."""
 
-    def __init__(self, seconds: float, marks: list[str], write: Callable[[dict[str, str]], object]) -> None:
+    def __init__(
+        self, nodeids: list[str], seconds: float, marks: list[str], write: Callable[[dict[str, str]], object]
+    ) -> None:
+        self._wanted: dict[str, list[str]] = {}
+        for nodeid in nodeids:
+            self._wanted.setdefault(_without_addresses(nodeid), []).append(nodeid)
+        self._asked: dict[str, str] = {}
+        self.has_collected = False
         self._seconds = seconds
         self._marks = marks
         self._late: set[str] = set()
@@ -30,6 +38,18 @@ class _Verdicts:
         """Register the marks of the plugins that are left out: a suite that forbids unknown marks breaks off."""
         for name in self._marks:
             config.addinivalue_line("markers", f"{name}: of a plugin that is left out here")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Keep the items that were asked for: those of one name are told apart by their order."""
+        self.has_collected = True
+        kept = []
+        for item in items:
+            names = self._wanted.get(_without_addresses(item.nodeid))
+            if names:
+                self._asked[item.nodeid] = names.pop(0)
+                kept.append(item)
+        items[:] = kept
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Any:
@@ -70,7 +90,8 @@ class _Verdicts:
         # of one that had no time nothing is known
         if nodeid not in self._late:
             error = self._errors.get(nodeid, "")
-            self._write({"nodeid": nodeid, "verdict": self._words.get(nodeid, "passed"), "error": error})
+            word = self._words.get(nodeid, "passed")
+            self._write({"nodeid": self._asked.get(nodeid, nodeid), "verdict": word, "error": error})
 
 
 def judge(
@@ -95,8 +116,27 @@ def judge(
         word: what each line begins with.
     """
     os.chdir(root)
-    plugin = _Verdicts(seconds, marks, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
+    plugin = _Verdicts(nodeids, seconds, marks, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
     # pytest-benchmark runs a function for seconds, which says nothing of how the test ends
     is_timed = importlib.util.find_spec("pytest_benchmark") is not None
     options = [*options, *(["--benchmark-disable"] if is_timed else [])]
-    pytest.main([*options, f"--rootdir={root}", *nodeids], plugins=[plugin])
+    # A name that pytest doesn't find would end the run for all others. Names of parameters may differ in each process
+    # (`<function f at 0x7f...>`), so all of a test's are collected, and chosen from; where a test is gone, all of its
+    # file's.
+    for named in (_named_tests, _named_files):
+        pytest.main([*options, f"--rootdir={root}", *named(nodeids)], plugins=[plugin])
+        if plugin.has_collected:
+            break
+
+
+def _named_tests(nodeids: list[str]) -> list[str]:
+    parts = (nodeid.partition("::") for nodeid in nodeids)
+    return list(dict.fromkeys(file + colons + name.partition("[")[0] for file, colons, name in parts))
+
+
+def _named_files(nodeids: list[str]) -> list[str]:
+    return list(dict.fromkeys(nodeid.partition("::")[0] for nodeid in nodeids))
+
+
+def _without_addresses(nodeid: str) -> str:
+    return re.sub("0x[0-9a-f]+", "0x", nodeid)

@@ -208,6 +208,25 @@ def test_of_a_long_table_some_are_collected_and_the_rest_is_counted(make_reposit
     assert (len(candidates), counts.collected, counts.left_out) == (4, 3001, 2997)
 
 
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ("[pytest.param(object(), n) for n in (1, 2)]", "[1].values[0]"),
+        ("[(object(), n) for n in (1, 2)]", "[1][0]"),
+        ("[*[pytest.param(object(), 1)], (object(), 2)]", "[1][0]"),
+        ("[pytest.param(object(), 1), pytest.param(object(), 2)]", "a = object()"),
+    ],
+)
+def test_a_parameter_of_a_computed_list_is_taken_out_of_its_set(
+    make_repository: Make, tmp_path: Path, values: str, text: str
+) -> None:
+    source = f"import pytest\n\n\n@pytest.mark.parametrize('a, b', {values})\ndef test_a(a, b): assert a\n"
+    root = make_repository("sets", {"test_a.py": source})
+    candidates, _ = item_candidates(collected(root, tmp_path), root, [""], {}, siblings=3)
+    pieces = "".join(piece.source for piece in candidates[1].snippet.pieces)
+    assert text in candidates[1].snippet.code + pieces
+
+
 def test_an_identifier_that_is_a_page_costs_its_own_item_alone(make_repository: Make, tmp_path: Path) -> None:
     marked = "@pytest.mark.parametrize('n', [1, 2], ids=['a', 'b' * 3000])"
     text = f"import pytest\n\n\n{marked}\ndef test_a(n): assert n\n"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from trace_mine.corpus.mined.items import verdicts
 from trace_mine.corpus.mined.items.verdicts import ItemVerdict, agrees, verdicts_of
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.schema import Outcome
@@ -55,8 +59,8 @@ class Runs:
 
 def test_a_test_that_ends_the_process_costs_no_other_one_its_verdict() -> None:
     runs = Runs([{"nodeid": "a", "verdict": "passed"}], [{"nodeid": "c", "verdict": "failed", "error": "E"}])
-    verdicts = verdicts_of(runs, ["a", "b", "c"], Limits())
-    assert verdicts == {"a": ItemVerdict(word="passed"), "c": ItemVerdict(word="failed", error="E")}
+    found = verdicts_of(runs, ["a", "b", "c"], Limits())
+    assert found == {"a": ItemVerdict(word="passed"), "c": ItemVerdict(word="failed", error="E")}
     assert "'b'" not in runs.asked[1]
 
 
@@ -72,3 +76,48 @@ def test_a_test_that_ends_the_process_costs_no_other_one_its_verdict() -> None:
 )
 def test_what_is_no_verdict_is_none(record: dict[str, object]) -> None:
     assert verdicts_of(Runs([record]), ["a"], Limits()) == {}
+
+
+SUITE = """
+import pytest
+
+class Box:
+    pass
+
+@pytest.mark.parametrize("made", [Box(), Box(), 3], ids=[hex(id(Box())), hex(id(Box()) + 64), "three"])
+def test_names_with_addresses(made):
+    assert made == 3
+
+def test_alone():
+    pass
+"""
+
+
+def judged(root: Path, *nodeids: str) -> dict[str, str]:
+    """The verdicts of a process of its own, as the jail has one."""
+    program = (Path(verdicts.__file__).parent / "inside" / "verdicts.py").read_text()
+    program += (
+        f"judge({str(root)!r}, {[*nodeids]!r}, 20.0, lambda line: os.write(1, line), options=['-pno:cacheprovider', "
+        "'-pno:terminal'], marks=[], word='WORD')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
+    lines = [json.loads(line.removeprefix("WORD ")) for line in done.stdout.splitlines() if line.startswith("WORD ")]
+    return {line["nodeid"]: line["verdict"] for line in lines}
+
+
+def test_names_that_differ_in_each_process_cost_no_item_its_verdict(tmp_path: Path) -> None:
+    """Names of parameters may hold addresses; pytest refuses a run in which it doesn't find one of the names."""
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    names = [f"test_suite.py::test_names_with_addresses[{name}]" for name in ("0x7f00", "0x7f01", "three")]
+    assert judged(tmp_path, *names, "test_suite.py::test_alone") == {
+        names[0]: "failed",
+        names[1]: "failed",
+        names[2]: "passed",
+        "test_suite.py::test_alone": "passed",
+    }
+
+
+def test_a_test_that_is_gone_costs_no_other_one_its_verdict(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    names = ["test_suite.py::test_gone", "test_suite.py::test_names_with_addresses[three]"]
+    assert judged(tmp_path, *names) == {names[1]: "passed"}
