@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from trace_mine.tracer.blame import blame, command_of
 from trace_mine.tracer.checks import NOTHING, result_difference
 from trace_mine.tracer.config import TracerConfig
-from trace_mine.tracer.denials import Denial, denial_in
+from trace_mine.tracer.denials import Denial, denial_in, denial_of_script
 from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.focus_check import missed_focus
 from trace_mine.tracer.formats import repl
@@ -114,7 +114,7 @@ class Attempt:
             raise Failed(Reason.EMPTY, "no statement of the snippet is a command")
         rendered = repl.render(steps)
         # The text is searched, not the exceptions: a program that catches the error and prints it is spoilt as well.
-        denied = None if self.lenient else self._denial(rendered.text)
+        denied = None if self.lenient else self._denial(rendered.text, steps)
         if denied is not None:
             raise Failed(Reason.SANDBOX_DENIED, f"{denied.evidence}: {denied.cure}")
         self._refuse_host_paths(rendered.text)
@@ -174,12 +174,16 @@ class Attempt:
         """The repository's folder in the recording world, and the working folder where the script has its files."""
         return root_of(self.config, self.recorder), "" if self.config.folder is None else self.recorder.scratch
 
-    def _denial(self, text: str) -> Denial | None:
+    def _denial(self, text: str, steps: Sequence[Step]) -> Denial | None:
         """The failure in the text that the program would not meet outside of the sandbox; None where there is none."""
         if self.snippet.kind == "script":
-            return denial_in(text, copied=self.copied)
+            return denial_of_script(text, steps, is_ok=not self._raised(), copied=self.copied)
         # an example, or a test, may promise that a module or a file is not there
         return denial_in(text, kinds=("call", "network"))
+
+    def _raised(self) -> bool:
+        """Tell if an exception ended one of the program's pieces natively."""
+        return any(piece.exception is not None for piece in self.native.result.pieces)
 
     def _setup_of_folder(self) -> dict[str, str]:
         """The folder of the repository whose content a script finds in its working folder, for readers of its row."""

@@ -9,11 +9,12 @@ import posixpath
 import re
 import sys
 import tempfile
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from trace_mine.tracer.sandbox.start_up import SCRATCH_PREFIX
+from trace_mine.tracer.schema import Step
 from trace_mine.tracer.script_folder import FolderCopy, is_skipped
 from trace_mine.tracer.two_worlds import SCRIPT_HOME
 
@@ -93,6 +94,27 @@ def denial_in(text: str, *, copied: FolderCopy | None = None, kinds: Container[K
             cure = "The program sees its own folder alone: put the file beside it, or show its folder by --root DIR."
             return Denial(kind="file", evidence=match.group(), cure=cure)
     return None
+
+
+def denial_of_script(
+    text: str, steps: Sequence[Step], *, is_ok: bool, copied: FolderCopy | None = None
+) -> Denial | None:
+    """Find the first such failure in a script's session, as ``denial_in`` does in a text.
+
+    A package that a script can do without is no failure: its import raises, the script has a handler for that (``except
+    ImportError``), and the session goes on. What the script prints of the error still is one.
+
+    Args:
+        text: the session's text.
+        steps: its steps.
+        is_ok: no exception ended the run, so that all that were raised were handled.
+        copied: as for ``denial_in``.
+    """
+    if not is_ok:
+        return denial_in(text, copied=copied)
+    others = [kind for kind in KINDS if kind != "package"]
+    told = [step.output for step in steps if not step.raised]
+    return denial_in(text, copied=copied, kinds=others) or denial_in("\n".join(told), kinds=("package",))
 
 
 def _is_outside(path: str, copied: FolderCopy | None) -> bool:

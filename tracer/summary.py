@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trace_mine.tracer.denials import denial_in
+from trace_mine.tracer.denials import denial_in, denial_of_script
 from trace_mine.tracer.inside.reasons import Meaning, ReasonStage, reason_of
 from trace_mine.tracer.schema import Drop, Trace
 from trace_mine.tracer.script_folder import FolderCopy
@@ -40,8 +40,12 @@ class ScriptFacts:
 def summary(result: Trace | Drop, facts: ScriptFacts) -> list[str]:
     """Make the lines of a summary: at most eight, each escaped."""
     lines = [] if isinstance(result, Drop) else [_counts(result), *_kept(result)]
-    text = result.evidence if isinstance(result, Drop) else result.text
-    denial = denial_in(text, copied=facts.copied)
+    if isinstance(result, Drop):
+        text = result.evidence
+        denial = denial_in(text, copied=facts.copied)
+    else:
+        text = result.text
+        denial = denial_of_script(text, result.steps, is_ok=result.exception is None, copied=facts.copied)
     if denial is not None:
         lines.append(f"the sandbox, not the program: {one_line(denial.evidence)}. {denial.cure}")
     asked = _asked(result, text, facts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.program import piece_file
 from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.sandbox import Jail, Mount, Worker
 from trace_mine.tracer.sandbox.machine import OLD_RELEASE, OTHER_ARCHITECTURE, Machine
@@ -114,6 +115,8 @@ def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Progra
         focus_root = f"{os.path.dirname(own[0])}/"
     if config.folder is not None:
         own.append(f"{worker.scratch}/")  # what lies beside the script is the user's as much as the script
+    # a script's own functions are those of its piece, whatever its file is; others stand in the repository
+    script = piece_file(0) if snippet.kind == "script" else f"{focus_root}{snippet.path}"
     return Program(
         pieces=snippet.pieces,
         module=snippet.module,
@@ -124,5 +127,5 @@ def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Progra
         own=tuple(own),
         opens=snippet.opens,
         file=snippet.file,
-        focus=tuple((f"{focus_root}{path}", line) for path, line in snippet.focus),
+        focus=tuple((script if path == snippet.path else f"{focus_root}{path}", line) for path, line in snippet.focus),
     )
