@@ -53,14 +53,14 @@ def _place(ledger: Ledger) -> Path:
 
 def state_of(out: Path) -> str:
     """Return a hash of the sizes and times of all files that a dataset and its units consist of."""
-    found: list[tuple[str, int, int]] = []
+    facts: list[tuple[str, int, int]] = []
     for name in _FILES:
-        found += _fact(out / name, name)
+        facts += _fact(out / name, name)
     for folder in _FOLDERS:
         if (out / folder).is_dir():
             for entry in os.scandir(out / folder):
-                found += _fact(Path(entry.path), f"{folder}/{entry.name}")
-    return content_key(sorted(found))
+                facts += _fact(Path(entry.path), f"{folder}/{entry.name}")
+    return content_key(sorted(facts))
 
 
 def _fact(path: Path, name: str) -> list[tuple[str, int, int]]:

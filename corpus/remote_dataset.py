@@ -163,12 +163,12 @@ class RemoteDataset:
         with self._asked():
             try:
                 self._files.invalidate_cache()
-                found = self._files.find(self._root, detail=True)
+                listed = self._files.find(self._root, detail=True)
             except FileNotFoundError:
                 return {}
         root = self._root.lstrip("/")
         present: dict[str, int] = {}
-        for path, fact in found.items():
+        for path, fact in listed.items():
             name = path.lstrip("/").removeprefix(f"{root}/")
             # another's store may give any names: none leads out of the folder that they are copied to
             if fact.get("type") == "file" and ".." not in name.split("/") and "\0" not in name:

@@ -38,7 +38,7 @@ def all_items(traces: Traces, payload: Payload) -> Iterator[Item]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemCounts:
+class ResultCounts:
     """What a result holds, as its marker says it."""
 
     rows: int
@@ -63,7 +63,7 @@ class ItemCounts:
         )
 
 
-def write_items(file: BinaryIO, items: Iterable[Item], num_snippets: int) -> ItemCounts:
+def write_items(file: BinaryIO, items: Iterable[Item], num_snippets: int) -> ResultCounts:
     """Write a unit's result, gzip of a line for each item, as its items come.
 
     Args:
@@ -92,7 +92,7 @@ def write_items(file: BinaryIO, items: Iterable[Item], num_snippets: int) -> Ite
             packed.write(line + b"\n")
     # An origin that loses a snippet is our mistake, and would break found = rows + duplicates + drops for good.
     assert rows + drops == num_snippets, f"{num_snippets} snippets became {rows} rows and {drops} drops"
-    return ItemCounts(
+    return ResultCounts(
         rows=rows,
         drops=drops,
         interrupted=interrupted,

@@ -82,6 +82,9 @@ class DaskCluster:
         self._folder = tempfile.mkdtemp(prefix="trace-mine-dask-")
         settings = {
             "distributed.scheduler.allowed-failures": 0,
+            # no pages: whoever is on this machine could read them, and their port may be another cluster's
+            "distributed.scheduler.http.routes": [],
+            "distributed.worker.http.routes": [],
             "distributed.admin.tick.limit": "1h",  # planning in this process may hold the loop for a second
         }
         security = None
@@ -94,7 +97,7 @@ class DaskCluster:
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=None,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs=50,
                 security=security,
                 local_directory=self._folder,

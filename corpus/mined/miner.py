@@ -1,11 +1,14 @@
-"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker."""
+"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker.
+
+Over 400 lines, since an origin is one class: what it reads, notes, keys and cuts hang on each other.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -64,6 +67,14 @@ flush to disk is 1% of it.
 """
 AHEAD = 8
 """Repositories that are read while the environments of those before them are made, and whose snippets are held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReadRepository:
+    """A repository that was read: a function that gives its units once its environment is made, and if it is."""
+
+    units: Callable[[], Iterable[WorkUnit]]
+    is_ready: Callable[[], bool]
 
 
 class Mined:
@@ -176,19 +187,20 @@ class Mined:
         """
         self._num_left = self._options.limit
         # Repositories that were read wait for their environments here, in order, while the next ones are read.
-        waiting: deque[Callable[[], Iterable[WorkUnit]]] = deque()
+        waiting: deque[_ReadRepository] = deque()
         folder = kept_environments(self._staging / "environments")
         with RepositoryEnvironments(folder, self._options.environments(), self._tell) as environments:
             for repository in self._repositories(environments):
                 waiting.append(repository)
-                if len(waiting) > AHEAD:
-                    yield from waiting.popleft()()
+                # At once where its environment is there: its units run while the next ones are read.
+                while waiting and (len(waiting) > AHEAD or waiting[0].is_ready()):
+                    yield from waiting.popleft().units()
             while waiting:
-                yield from waiting.popleft()()
+                yield from waiting.popleft().units()
             self._is_settled = not environments.was_unreachable
 
-    def _repositories(self, environments: RepositoryEnvironments) -> Iterator[Callable[[], Iterable[WorkUnit]]]:
-        """Read all repositories; of each, a function that gives its units once its environment is made."""
+    def _repositories(self, environments: RepositoryEnvironments) -> Iterator[_ReadRepository]:
+        """Read all repositories."""
         num_left = self._options.limit
         for targets in reader_batches(self._targets):
             shown = dict.fromkeys(target.shown for _, target in targets if target.shown is not None)
@@ -205,7 +217,7 @@ class Mined:
                     if isinstance(repository, Drop) or isinstance(reading, Drop):
                         assert isinstance(reading, Drop)
                         unit = self._unreadable_unit(place, name_of(target), reading)
-                        yield partial(iter, (unit,))
+                        yield _ReadRepository(units=partial(iter, (unit,)), is_ready=lambda: True)
                         continue
                     if replaced is not None:
                         self._notes_of(place)["cleaning"] = cleaning_note(reading.summary.name, replaced)
@@ -214,7 +226,10 @@ class Mined:
                     repository = self._with_version_files(repository, reading.summary)
                     has_tests = any(candidate.snippet.kind == "test" for candidate in reading.candidates)
                     packages = environments.ask(reading.summary, is_stdlib=repository.stdlib, has_tests=has_tests)
-                    yield partial(self._units_with, place, repository, reading, packages)
+                    yield _ReadRepository(
+                        units=partial(self._units_with, place, repository, reading, packages.wait),
+                        is_ready=packages.is_ready,
+                    )
 
     def _units_with(
         self, place: int, repository: Repository, reading: RepositoryReading, packages: Callable[[], RepositoryPackages]

@@ -147,5 +147,6 @@ def _open_at_once(path: str, flags: int) -> int:
 def _header(name: str, status: os.stat_result, kind: bytes, *, size: int = 0, link: str = "") -> bytes:
     member = tarfile.TarInfo(name)
     member.type, member.size, member.linkname = kind, size, link
-    member.mode, member.mtime = stat.S_IMODE(status.st_mode) & 0o777, int(status.st_mtime)
+    if kind != tarfile.SYMTYPE:  # a link's own time is that of its making, which says nothing of its content
+        member.mode, member.mtime = stat.S_IMODE(status.st_mode) & 0o777, int(status.st_mtime)
     return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

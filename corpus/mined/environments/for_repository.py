@@ -94,6 +94,14 @@ class RepositoryPackages:
             raise ValueError(f"expected RepositoryPackages.version like 3.12.4, got {self.version!r}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingPackages:
+    """The packages of a repository whose environment may still be made: ``wait`` waits for it."""
+
+    wait: Callable[[], RepositoryPackages]
+    is_ready: Callable[[], bool]
+
+
 class RepositoryEnvironments:
     """Finds the packages of repositories, one environment made beside the other. A context manager.
 
@@ -120,9 +128,7 @@ class RepositoryEnvironments:
     def __exit__(self, *exception: object) -> None:
         self._provisioner.__exit__(*exception)
 
-    def ask(
-        self, summary: RepositorySummary, *, is_stdlib: bool, has_tests: bool = False
-    ) -> Callable[[], RepositoryPackages]:
+    def ask(self, summary: RepositorySummary, *, is_stdlib: bool, has_tests: bool = False) -> PendingPackages:
         """Begin to make a repository's environment, where it is to have one.
 
         Args:
@@ -131,20 +137,24 @@ class RepositoryEnvironments:
             has_tests: its tests are to be collected, so that pytest is asked for even if they need unittest alone.
 
         Returns:
-            A function that waits for the environment and gives the packages.
+            The packages, which wait for the environment.
         """
         python = self._options.python or (None if is_stdlib else interpreter_for(summary.requires_python))
         # where no interpreter will do, ours runs what it can
         python = python or sys.executable
         version = search_of(python).version
         if self._options.kind != "auto" or is_stdlib:
-            return lambda: self._packages(summary, python, version, None, is_stdlib=is_stdlib)
+            return PendingPackages(
+                wait=lambda: self._packages(summary, python, version, None, is_stdlib=is_stdlib), is_ready=lambda: True
+            )
         requirements = (*summary.requirements, *_undeclared(summary, has_tests=has_tests))
         before = self._before(summary)
         made = self._provisioner.environment(requirements, python, version, before=before)
         if requirements:
             made.add_done_callback(lambda future: self._tell_of(summary.name, version, future))
-        return lambda: self._packages(summary, python, version, made.result(), is_stdlib=False)
+        return PendingPackages(
+            wait=lambda: self._packages(summary, python, version, made.result(), is_stdlib=False), is_ready=made.done
+        )
 
     def _before(self, summary: RepositorySummary) -> str | None:
         if self._options.as_of != COMMIT:

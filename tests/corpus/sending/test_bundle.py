@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trace_mine.corpus.errors import CorpusError
@@ -41,6 +41,7 @@ names = st.binary(min_size=1, max_size=120).filter(
 paths = st.lists(names, min_size=1, max_size=4).map(b"/".join)
 
 
+@settings(deadline=None)  # files on a busy machine
 @given(st.dictionaries(paths, st.binary(max_size=2000), max_size=8), st.lists(paths, max_size=3))
 def test_a_folder_comes_out_as_it_went_in(files: dict[bytes, bytes], links: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
