@@ -36,9 +36,9 @@ from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, exc
 from trace_mine.tracer.inside.program import CO_GENERATOR, CO_NEWLOCALS
 
 MAX_VISITS = 4_000_000
-"""Values that the snapshots of a record may look at, some 4 s. Objects are looked into at each line, so that a loop that
-lets one grow takes quadratic time: without this bound such a run takes all of its CPU time, to no other end. A number,
-since the same program then has the same session whatever else the machine does."""
+"""Values that the snapshots of a record may look at, some 4 s. Objects are looked into at each line, so that a loop
+which lets one grow takes quadratic time: without this bound such a run takes all of its CPU time, to no other end. A
+number, since the same program then has the same session whatever else the machine does."""
 FEW = 16
 """Items up to which a set or dictionary is as quickly taken a snapshot of as compared."""
 
