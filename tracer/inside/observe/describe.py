@@ -17,6 +17,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import hashlib
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -109,7 +110,7 @@ def arguments_of(error: BaseException) -> tuple[object, ...]:
 
 _GENERIC = (
     object, dict, list, set, frozenset, tuple, str, bytes, bytearray, int, float, complex, BaseException,
-    collections.deque, collections.defaultdict,
+    collections.deque, collections.defaultdict, functools.partial,
 )  # fmt: skip
 """Classes that read attributes by CPython's ``PyObject_GenericGetAttr``, though each names it once more."""
 
@@ -130,6 +131,11 @@ def has_plain_metaclass(kind: type) -> bool:
         next(base for base in class_mro(type(kind)) if name in class_dict(base)) is type
         for name in ("__call__", "__getattribute__")
     )
+
+
+def reads_as_type(metaclass: type) -> bool:
+    """Return True if a class of this metaclass gives its attributes as ``type`` has it."""
+    return next(base for base in class_mro(metaclass) if "__getattribute__" in class_dict(base)) is type
 
 
 def is_plain_member(value: object) -> bool:
