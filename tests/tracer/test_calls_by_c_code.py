@@ -27,9 +27,11 @@ OPENED = {
     ),
     "a partial": (
         "from functools import partial\ndef add(a, b, *, c=0, d=0):\n    total = a + b + c + d\n    return total\n"
-        "two = partial(add, 2)\nprint(two(3))\nmore = partial(two, c=4)\nprint(more(5, d=1))\nprint(partial(add)(1, 2))\n"
+        "two = partial(add, 2)\nprint(two(3))\nmore = partial(two, c=4)\nprint(more(5, d=1))\n"
+        "print(partial(add)(1, 2))\n"
         "print(more(5, c=7))\n"
-        "class Box:\n    def __init__(self, n):\n        self.n = n\n    def plus(self, m):\n        total = self.n + m\n"
+        "class Box:\n    def __init__(self, n):\n        self.n = n\n    def plus(self, m):\n"
+        "        total = self.n + m\n"
         "        return total\n"
         "box = Box(3)\nbox.plus_two = partial(box.plus, 2)\nprint(box.plus_two())",
         ["total = a + b + c + d", "total = self.n + m"],
