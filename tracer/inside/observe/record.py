@@ -31,6 +31,7 @@ from typing import Any, Literal, NamedTuple
 
 from trace_mine.tracer.inside.differences import LOCALS_ARE_A_PROXY
 from trace_mine.tracer.inside.observe.entries import CO_OPTIMIZED, EntryCounts
+from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.observe.lists import ListWatch
 from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, exception_text, snapshot, text, visits
 from trace_mine.tracer.inside.program import CO_GENERATOR, CO_NEWLOCALS
@@ -317,11 +318,11 @@ class Recorder:
 
     def _entered(self, frame: types.FrameType) -> Tracer | None:
         code = frame.f_code
-        entry = self._followed.get(id(code))
+        entry = self._followed.get(identity(code))
         if entry is None:
             is_own = self._is_own_file(code.co_filename)
             is_followed = is_own and _has_statements(code) and self._is_in_focus(code)
-            entry = self._followed[id(code)] = code, is_own, is_followed, Offsets.of(code)
+            entry = self._followed[identity(code)] = code, is_own, is_followed, Offsets.of(code)
         _, is_own, is_followed, offsets = entry
         if is_own:
             self.entries.count(frame, self.depth >= self.max_depth)
@@ -447,9 +448,9 @@ class Recorder:
                                 mutable.pop(name, None)
                             if lists:
                                 lists.pop(name, None)
-                        elif identities.get(name) != id(value):
+                        elif identities.get(name) != (own := identity(value)):
                             seen[name] = _mutable
-                            identities[name] = id(value)
+                            identities[name] = own
                             mutable[name] = None  # no snapshot yet to compare with
                             lists.pop(name, None)
                 if len(seen) != len(variables):
@@ -611,7 +612,7 @@ class _Unchanged:
     def __init__(self, shot: Snapshot, kept: list[object]) -> None:
         self.shot = shot
         self._kept = kept
-        self._identities = [*map(id, kept)]
+        self._identities = [*map(identity, kept)]
 
     @classmethod
     def of(cls, value: dict[object, object] | set[object], shot: Snapshot) -> _Unchanged | None:
@@ -623,7 +624,7 @@ class _Unchanged:
         """Return True if a dictionary or set holds the same objects in the same order."""
         if type(value) is not dict and type(value) is not set:
             return False
-        return [*map(id, _held(value))] == self._identities
+        return [*map(identity, _held(value))] == self._identities
 
 
 def _held(value: dict[object, object] | set[object]) -> list[object]:
