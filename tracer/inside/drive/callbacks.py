@@ -107,8 +107,8 @@ def _substitution(context: DriveContext, node: ast.Call) -> CalledBack | None:
     place = 0 if is_pattern else 1
     if len(node.args) != place + 2:
         return None  # a number of matches, or flags
-    found = ast.Attribute(function.value, "finditer", ast.Load())
-    matches = ast.Call(found, [*node.args[:place], node.args[-1]], [])
+    finder = ast.Attribute(function.value, "finditer", ast.Load())
+    matches = ast.Call(finder, [*node.args[:place], node.args[-1]], [])
     return CalledBack(function=node.args[place], items=ast.copy_location(matches, node), place=place)
 
 

@@ -337,14 +337,14 @@ class Lowering:
         """Open a metaclass's ``__call__``, or what it calls to make the instance; return what holds the result."""
         context = self._context
         find = metaclass_call if metaclass_call(context, call) is not None else construction_of
-        found = find(context, call)
-        if found is not None and needs_variables(context, *found):
+        opened = find(context, call)
+        if opened is not None and needs_variables(context, *opened):
             call = self._gathered(call) if find is metaclass_call else self._spread(call)
-            found = find(context, call)
-        if found is None:
+            opened = find(context, call)
+        if opened is None:
             return None
         self.held.check(mark)
-        result = open_call(context, *found, self._frame)
+        result = open_call(context, *opened, self._frame)
         context.return_to(self._position)
         return result
 

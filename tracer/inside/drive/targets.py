@@ -3,6 +3,8 @@
 ``target_of`` finds it by static look-ups alone: names, attributes read by C getters, methods found on classes. A
 look-up that would run the snippet's code (a property, ``__getattr__``, a metaclass) is not made, and the call stays a
 call: the program's own look-up, in the command, must remain the only one.
+
+Over 400 lines because each form of a call is one case of one question, and they share the look-ups.
 """
 
 from __future__ import annotations
