@@ -85,9 +85,9 @@ def called_back(context: DriveContext, node: ast.Call) -> CalledBack | None:
 
 def _sort(context: DriveContext, node: ast.Call) -> CalledBack | None:
     """Return what ``xs.sort(key=f)`` calls back: Python makes all keys before it sorts."""
-    keywords = {each.arg: each.value for each in node.keywords}
     if not isinstance(node.func, ast.Attribute) or node.func.attr != "sort" or node.args:
         return None
+    keywords = {each.arg: each.value for each in node.keywords}
     if "key" not in keywords or not keywords.keys() <= {"key", "reverse"}:
         return None
     is_list = type(static_value(context, node.func.value)) is list
