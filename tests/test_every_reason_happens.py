@@ -251,8 +251,8 @@ FRAME = {
     Reason.PROPERTY: Program(source=CLASS + "print(getattr(A(), 'area'))\n"),
     Reason.GENERATOR: Program(source="def g():\n    yield 1\nprint(dict.fromkeys(g()))\n"),
     Reason.COMPREHENSION: Program(source="print({x for x in (1,)})\n"),
-    Reason.LAMBDA: Program(source="import re\nprint(re.sub('a', lambda m: 'b', 'a'))\n"),
-    Reason.CALLBACK: Program(source="import re\ndef key(m):\n    return 'b'\nprint(re.sub('a', key, 'a'))\n"),
+    Reason.LAMBDA: Program(source="import re\nprint(re.subn('a', lambda m: 'b', 'a'))\n"),
+    Reason.CALLBACK: Program(source="import re\ndef key(m):\n    return 'b'\nprint(re.subn('a', key, 'a'))\n"),
     Reason.CONTEXT_MANAGER: Program(
         source="import contextlib\nclass A:\n    def __enter__(self):\n        return 1\n    def __exit__(self, *a):\n"
         "        return None\nwith contextlib.ExitStack() as stack:\n    print(stack.enter_context(A()))\n"

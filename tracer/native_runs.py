@@ -12,7 +12,7 @@ from dataclasses import replace
 from trace_mine.tracer.checks import unstable_parts
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.hiding import draws_of, laws_of
-from trace_mine.tracer.inside.protocol.answers import NativeSummary
+from trace_mine.tracer.inside.protocol.answers import VALUES, NativeSummary
 from trace_mine.tracer.inside.protocol.jobs import NativeJob
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.limits import Limits
@@ -110,6 +110,9 @@ def run_natively(
         traces=traces,
     )
     outcome = worker.run(job, limits)
+    if outcome.status == "trace-limit" and outcome.exception == VALUES:
+        # less deep it would look at the same values: those of the loop that lets them grow
+        raise Failed(Reason.CPU, "the native run would have taken its time for looking at values")
     native = result_of(outcome, "native", NativeSummary)
     # Asked here, not of the session: a drop now saves the drive and the replays.
     if config.only_choices and not native.outcomes:

@@ -129,7 +129,10 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         )
         turns = [(name, 0, None) for name in names]
         values = [[each.text for each in replayed.asked_after(index)] for index in range(size)]
-        turns += [("doc", 0, order) for order in further_orders(replayed.commands, values)]
+        # each with a seed of ``random`` too, which a session whose variables differ is to be replayed under anyway
+        orders = further_orders(replayed.commands, values)
+        turns += [("doc", seed, order) for order, seed in zip(orders, RESEEDS, strict=False)]
+    num_reseeded = sum(seed != 0 for _, seed, _ in turns)
     printed: set[str] = set()
     may_reseed = replayed.draws is None
     while turns:
@@ -158,7 +161,7 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         # Only once, so that the list is not filled again. Most sessions never get here: a further replay costs as much
         # as the first, and where nothing differed it has nothing to find.
         if not turns and may_reseed and (session.plan.hide or any(result.differing)):
-            turns = [("doc", seed, None) for seed in RESEEDS]
+            turns = [("doc", seed, None) for seed in RESEEDS[num_reseeded:]]
             may_reseed = False
     result.verification = _verification(replayed, session, result, printed)
     return result

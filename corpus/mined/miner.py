@@ -51,7 +51,7 @@ from trace_mine.corpus.mined.shard import Shard
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.corpus.mined.staging import stage_checkout
-from trace_mine.corpus.mined.tracer_arguments import tracer_arguments, warm_modules
+from trace_mine.corpus.mined.tracer_arguments import own_packages, tracer_arguments, warm_modules
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.sending.unit import UnitInputs
@@ -358,9 +358,10 @@ class Mined:
             if seed is not None:
                 candidate = seeded(candidate, seed, packages.importable)
             groups[candidate.sys_path].append(candidate)
+        own = own_packages(repository.root, summary.main_roots, summary.own_names)
         # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
-            warm = warm_modules(summary.imports, packages, members)
+            warm = warm_modules(summary.imports, packages, own, members)
             tracer, portable = tracer_arguments(self._options, repository, packages, sys_path, warm)
             size = max(1, UNIT_SNIPPETS // self._options.sessions)  # a snippet's sessions stay together
             for start in range(0, len(members), size):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from trace_mine.corpus.mined.environments.for_repository import RepositoryPackages
 from trace_mine.corpus.mined.options import MineOptions
@@ -55,12 +56,30 @@ def tracer_arguments(
     return tracer, portable
 
 
-def warm_modules(imports: Iterable[str], packages: RepositoryPackages, candidates: Sequence[Candidate]) -> list[str]:
+def own_packages(root: Path, main_roots: Iterable[str], names: Iterable[str]) -> frozenset[str]:
+    """The packages among these names that the repository would install: folders of a main root, and none of tests."""
+    return frozenset(
+        name
+        for name in names
+        if not is_test_file(f"{name}.py")
+        and any((root / folder / name / "__init__.py").is_file() for folder in main_roots)
+    )
+
+
+def warm_modules(
+    imports: Iterable[str], packages: RepositoryPackages, own: Iterable[str], candidates: Sequence[Candidate]
+) -> list[str]:
     """Names of the modules that are imported once for all snippets, before the first of them is run.
 
     They are those whose docstrings are run or whose functions are called, and the bound packages that the repository
     imports itself (pytest alone costs 0.1 s). Test modules are left out: importing all of them could change what one of
-    them sees.
+    them sees. But the packages that they test are imported, which without bytecode takes longer than most tests.
+
+    Args:
+        imports: top-level names that the repository's files import.
+        packages: what it may import besides its own files.
+        own: the packages that it would install (``own_packages``).
+        candidates: the snippets.
     """
     snippets = [candidate.snippet for candidate in candidates if candidate.drop is None]
     modules = {snippet.module for snippet in snippets if snippet.kind == "doctest"}
@@ -68,4 +87,6 @@ def warm_modules(imports: Iterable[str], packages: RepositoryPackages, candidate
     # A call runs in `__main__` and imports its function, so its snippet has no module; its name begins with it.
     modules |= {snippet.name.rpartition(".")[0] for snippet in called if snippet.asks}
     modules |= {candidate.warm for candidate in candidates if candidate.drop is None}
+    if any(snippet.kind == "test" for snippet in snippets):
+        modules |= {*own} & {*imports}
     return sorted({module for module in modules if module} | (packages.importable & {*imports}))

@@ -1,11 +1,12 @@
 """What a mined row costs and where, by one checkout or by two in turns.
 
     python tests/benchmarks/bench_rows.py --after . --before ../before sdist/more_itertools --limit 60 --follow 1
+    python tests/benchmarks/bench_rows.py --before ../before a.tar.gz --sources test --environment auto --every 10
 
-The snippets are found as ``trace-mine`` finds them, cut into its units, and each unit is traced by one process for each
-checkout, in turns, so that both meet the same load. CPU seconds are those of all processes, jails included; jobs
-are what runners used from their fork to their end. The rows of both checkouts are compared whole: how many are equal
-is told, and in which columns the others differ.
+The snippets are found as ``trace-mine`` finds them, cut into its units, and some of a unit at a time are traced by one
+process for each checkout, in turns, so that both meet the same load. CPU seconds are those of all processes, jails
+included; jobs are what runners used from their fork to their end. The rows of both checkouts are compared whole: how
+many are equal is told, and in which columns the others differ.
 """
 
 from __future__ import annotations
@@ -120,13 +121,26 @@ class Arm:
         self.process.wait()
 
 
-def units_of(repository: Path, sources: Sequence[str], follow: int, limit: int, staging: Path) -> Iterator[Any]:
-    """The payloads of the repository's units."""
+TOGETHER = 8
+"""Snippets that one checkout traces before it is the other one's turn."""
+
+
+def units_of(
+    repository: Path, sources: Sequence[str], follow: int, limit: int, staging: Path, environment: str, every: int
+) -> Iterator[Any]:
+    """The payloads of the repository's units, of each the snippets that are taken, a few at a time."""
     from trace_mine.corpus.mined.miner import Mined, MineOptions
 
-    options = MineOptions(entries=tuple(sources), follow=follow, limit=limit, environment="none")
+    options = MineOptions(entries=tuple(sources), follow=follow, limit=limit, environment=environment)
+    number = 0
     for unit in Mined([str(repository)], options, staging).units():
-        yield unit.payload
+        if "tracer" not in unit.payload:
+            continue  # a repository that could not be read
+        snippets: Any = unit.payload["snippets"]
+        taken = [each for index, each in enumerate(snippets, number) if index % every == 0]
+        number += len(snippets)
+        for start in range(0, len(taken), TOGETHER):
+            yield {**unit.payload, "snippets": taken[start : start + TOGETHER]}
 
 
 def show(name: str, arm: Arm, cpu_seconds: float) -> float:
@@ -152,6 +166,8 @@ def main() -> None:
     parser.add_argument("--sources", default="doctest")
     parser.add_argument("--limit", type=int, default=60, help="snippets of each repository")
     parser.add_argument("--follow", type=int, default=3)
+    parser.add_argument("--environment", default="none", help="as of trace-mine")
+    parser.add_argument("--every", type=int, default=1, help="take each so many-th snippet")
     options = parser.parse_args()
     arms = {"before": Arm(options.before)} if options.before else {}
     arms["after"] = Arm(options.after)
@@ -159,7 +175,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as staging:
         for repository in options.repositories:
             path = repository.resolve()
-            for payload in units_of(path, options.sources.split(","), options.follow, options.limit, Path(staging)):
+            for payload in units_of(
+                path,
+                options.sources.split(","),
+                options.follow,
+                options.limit,
+                Path(staging),
+                options.environment,
+                options.every,
+            ):
                 turn += 1
                 for arm in [*arms.values()][:: 1 if turn % 2 else -1]:
                     arm.trace(payload)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from trace_mine.tracer.inside.protocol.answers import NativeFrames, NativePieceResult, NativeSummary
+from trace_mine.tracer.native_runs import run_within_limits
 from trace_mine.tracer.sandbox import SandboxUnavailable
-from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.schema import Outcome, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
 
 
@@ -36,6 +38,25 @@ def test_a_loop_of_half_a_million_turns_has_its_right_effect(traced):
     assert trace.opened_calls >= 1 and trace.kept_whole["trace_limit"] == 1
     whole = [step for step in trace.steps if step.source.startswith("for i in range(")]
     assert len(whole) == 1 and whole[0].state["i"] == "499999"
+
+
+def test_a_run_whose_values_grow_takes_no_longer_for_its_record_than_that_may_take(kit, monkeypatch):
+    """Its session is that of a run that is not recorded, as where the time of a run is over."""
+    jobs = []
+
+    class Stub:
+        library = ("", "")
+
+        def run(self, job, limits=None):
+            jobs.append(job)
+            if job.traces:
+                return Outcome(status="trace-limit", exception="values", integrity="clean")
+            summary = NativeSummary(pieces=(NativePieceResult(exception=None),), passed=True, variables={}, outcomes=())
+            return Outcome(status="ok", integrity="clean", records=(summary, NativeFrames(frames=())))
+
+    native = run_within_limits(TracerConfig(), kit.script("x = 1\n"), Stub())
+    assert [job.traces for job in jobs] == [True, False]
+    assert (native.limit, native.follow) == ("cpu", -1)
 
 
 def test_a_function_that_is_called_after_the_record_ended_stays_whole(traced):

@@ -78,8 +78,8 @@ WAYS: dict[Reason, tuple[str, int]] = {
         1,
     ),
     Reason.GENERATOR: ("import collections\ndef g():\n    yield 1\n    yield 2\nx = collections.deque(g())", 3),
-    Reason.LAMBDA: ("import re\nre.sub('a', lambda m: 'b', 'aaa')", 3),
-    Reason.CALLBACK: ("import re\ndef key(m):\n    return 'b'\nre.sub('a', key, 'aaa')", 3),
+    Reason.LAMBDA: ("import re\nre.subn('a', lambda m: 'b', 'aaa')", 3),
+    Reason.CALLBACK: ("import re\ndef key(m):\n    return 'b'\nre.subn('a', key, 'aaa')", 3),
     Reason.CONTEXT_MANAGER: (
         "import contextlib\nclass A:\n    def __enter__(self):\n        return 1\n    def __exit__(self, *a):\n"
         "        return None\nwith contextlib.ExitStack() as s:\n    s.enter_context(A())",

@@ -8,20 +8,33 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trace_mine.tracer.inside.observe.record import EventsFull, Recorder
+from trace_mine.tracer.inside.observe.record import EventsFull, Recorder, ValuesFull
 from trace_mine.tracer.inside.protocol.answers import NativeFrame
 
 FILE = "<recorded>"
 
 
-def recorded(source: str, *, depth: int = 50, events: int = 100_000, cuts: bool = False, told: bool = False):
+def recorded(
+    source: str,
+    *,
+    depth: int = 50,
+    events: int = 100_000,
+    cuts: bool = False,
+    told: bool = False,
+    visits: int = 1_000_000,
+):
     """``[(function, [(line, {local: text})])]`` of each frame, by the recorder; ``told``: if it is cut, in place of the
     lines.
     """
     namespace = {"__name__": "recorded"}
     code = compile(source, FILE, "exec")
     recorder = Recorder(
-        lambda name: name == FILE, max_depth=depth, max_events=events, module_names=frozenset(), cuts=cuts
+        lambda name: name == FILE,
+        max_depth=depth,
+        max_events=events,
+        module_names=frozenset(),
+        cuts=cuts,
+        max_visits=visits,
     )
     before = sys.gettrace()
     recorder.start()
@@ -140,6 +153,34 @@ def f():
     return z
 f()
 """,
+    "large tables": """
+def f():
+    table = {n: n for n in range(20)}
+    numbers = set(range(10, 30))
+    one = 1
+    one = 2
+    table[0] = False
+    numbers.add(50)
+    one = 3
+    one = 4
+    table[1] = True
+    one = 5
+    table[1] = 1
+    del table[2]
+    one = 6
+    table[2] = 2
+    numbers.discard(50)
+    numbers.add(51)
+    held = []
+    table["held"] = held
+    one = 7
+    one = 8
+    held.append(1)
+    numbers.clear()
+    table = 5
+    return one
+f()
+""",
     "nested containers": """
 def f():
     inner = [1]
@@ -220,5 +261,13 @@ def test_limits():
     loop += "h = g()\nnext(h)\nf(100)\nnext(h)\nf(1)\n"
     _, frames = recorded(loop, events=100, cuts=True, told=True)
     assert frames == [("g", True), ("f", True)]
+    grows = "def f(n):\n    held = [object()]\n    for i in range(n):\n        held.append(i)\nf(30)\n"
+    with pytest.raises(ValuesFull):
+        recorded(grows, visits=300, cuts=True)
+    assert recorded(grows, visits=3_000)[0]
+    # as many for what is looked at by C code
+    plain = "def f(n):\n    held = {}\n    for i in range(n):\n        held[i] = (i, i)\nf(90)\n"
+    with pytest.raises(ValuesFull):
+        recorded(plain, visits=300)
     _, frames = recorded(PROGRAMS["recursion"], depth=2)
     assert [function for function, _ in frames] == ["fact", "fact"]

@@ -33,6 +33,7 @@ PROGRAMS = (
     "trace_mine.tracer.inside.syntax.doctext",
     "trace_mine.tracer.inside.observe.arrays",
     "trace_mine.tracer.inside.observe.describe",
+    "trace_mine.tracer.inside.observe.identity",
     "trace_mine.tracer.inside.observe.values",
     "trace_mine.tracer.inside.readers.doc_requests",
     "trace_mine.tracer.inside.readers.doc",

@@ -1,7 +1,8 @@
-"""Calls of a class that has a ``__new__`` of the program's own: that is opened, then ``__init__`` of what it gave.
+"""Calls of a class that has a ``__new__`` of the program's own: that is opened, then ``__init__`` of what it gave; and
+of one whose metaclass has a ``__call__`` of the program's own.
 
 ``type.__call__`` passes both the same arguments. It calls ``__init__``, of the class of what it got, only where that
-is an instance of the class.
+is an instance of the class. A metaclass's ``__call__`` runs in its place: ``Cls(1)`` is ``type(Cls).__call__(Cls, 1)``.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.holding import Held
-from trace_mine.tracer.inside.drive.targets import Target, class_member, static_value, target_of
-from trace_mine.tracer.inside.observe.describe import class_mro, has_plain_metaclass
+from trace_mine.tracer.inside.drive.targets import Target, class_member, static_value, target_of, target_of_function
+from trace_mine.tracer.inside.observe.describe import class_dict, class_mro, has_plain_metaclass, reads_as_type
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import unparse
 
@@ -72,3 +73,22 @@ def _target_of_new(context: DriveContext, call: ast.Call) -> tuple[ast.Call, Tar
     function = ast.Attribute(call.func, "__new__", ast.Load())
     new_call = ast.copy_location(ast.Call(function, [call.func, *call.args], call.keywords), call)
     return new_call, target_of(context, new_call, generator=False)
+
+
+def metaclass_call(context: DriveContext, call: ast.Call) -> tuple[ast.Call, Target] | None:
+    """Return the call of a metaclass's own ``__call__`` that a call of a class is, with its target; None of others."""
+    cls = static_value(context, call.func)
+    metaclass = type(cls)
+    # an attribute of a class may be a property of the metaclass, so that ``__class__`` is asked for, too
+    if not issubclass(metaclass, type) or has_plain_metaclass(cls) or not context.opening.is_certain:  # type: ignore[arg-type]
+        return None
+    owner = next(base for base in class_mro(metaclass) if "__call__" in class_dict(base))
+    member = class_dict(owner)["__call__"]
+    if not isinstance(member, types.FunctionType) or not reads_as_type(metaclass):
+        return None
+    if class_member(cls, "__class__") is not vars(object)["__class__"]:  # type: ignore[arg-type]
+        return None
+    function = ast.Attribute(ast.Attribute(call.func, "__class__", ast.Load()), "__call__", ast.Load())
+    spelt = ast.copy_location(ast.Call(function, [call.func, *call.args], call.keywords), call)
+    target = target_of_function(context, ast.fix_missing_locations(spelt), member, owner)
+    return None if target is None else (spelt, target)

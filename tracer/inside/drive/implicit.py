@@ -97,7 +97,8 @@ def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     if isinstance(node, ast.UnaryOp):
         return special_of(context, UNARY[type(node.op)], [node.operand], values[0])
     if isinstance(node, ast.Subscript):
-        return special_of(context, "__getitem__", [node.value, node.slice], values[0])
+        index = _index(context, node.slice)
+        return None if index is None else special_of(context, "__getitem__", [node.value, index], values[0])
     if isinstance(node, ast.Attribute):
         return property_call(context, node, values[0])
     if isinstance(node, ast.FormattedValue):
@@ -197,6 +198,17 @@ def truth(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     if found_in(type(value), "__bool__")[0] is not missing:
         return special_of(context, "__bool__", [node], value, kind=bool)
     return special_of(context, "__len__", [node], value, kind=int)
+
+
+def _index(context: DriveContext, node: ast.expr) -> ast.expr | None:
+    """Return an index as an argument; None for ``1:2`` where the program has a ``slice`` of its own."""
+    if not isinstance(node, ast.Slice):
+        return node
+    made = ast.Name("slice", ast.Load())
+    if context.variables.peek(made) is not slice:
+        return None
+    bounds = [ast.Constant(None) if each is None else each for each in (node.lower, node.upper, node.step)]
+    return ast.fix_missing_locations(ast.copy_location(ast.Call(made, bounds, []), node))
 
 
 def _known(value: object) -> object:

@@ -21,7 +21,7 @@ from trace_mine.tracer.inside.drive.arguments import needs_variables
 from trace_mine.tracer.inside.drive.callbacks import CalledBack, called_back, open_called_back
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.comprehensions import Search, is_order_free, open_comprehension
-from trace_mine.tracer.inside.drive.constructions import open_new, opens_new
+from trace_mine.tracer.inside.drive.constructions import metaclass_call, open_new, opens_new
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.generators import collect, open_called
@@ -47,7 +47,7 @@ from trace_mine.tracer.inside.drive.sites import (
     used_up,
 )
 from trace_mine.tracer.inside.drive.stored_generators import is_stored, resume, resumption_of, stored_generator
-from trace_mine.tracer.inside.drive.targets import target_of
+from trace_mine.tracer.inside.drive.targets import construction_of, partial_call, target_of
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
 
@@ -311,6 +311,7 @@ class Lowering:
         if (id(node) in self._sites or self.has_site(before)) and not context.budget.is_full:
             if isinstance(call.func, ast.Attribute) and makes_object(context, call):
                 call = with_part(call, (("func", None), ("value", None)), self.held.settle(call.func.value))
+            call = partial_call(context, call) or call
             target = target_of(context, call, generator=False)
             if target is not None and needs_variables(context, call, target):
                 call = self._gathered(call)
@@ -326,9 +327,33 @@ class Lowering:
                 call = self._gathered(call)
                 instance = open_new(context, call, self.held, frame)
                 return self._settled(call if instance is None else instance, before_site)
+            elif (given := self._by_metaclass(call, mark)) is not None:
+                return self._result(given, before_site, unused)
             else:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
+
+    def _by_metaclass(self, call: ast.Call, mark: int) -> ast.expr | None:
+        """Open a metaclass's ``__call__``, or what it calls to make the instance; return what holds the result."""
+        context = self._context
+        find = metaclass_call if metaclass_call(context, call) is not None else construction_of
+        opened = find(context, call)
+        if opened is not None and needs_variables(context, *opened):
+            call = self._gathered(call) if find is metaclass_call else self._spread(call)
+            opened = find(context, call)
+        if opened is None:
+            return None
+        self.held.check(mark)
+        result = open_call(context, *opened, self._frame)
+        context.return_to(self._position)
+        return result
+
+    def _spread(self, node: ast.Call) -> ast.Call:
+        """Hold a call's arguments, as ``_gathered`` does, but not its function, whose form says what it calls."""
+        gathered = self._gathered(
+            ast.copy_location(ast.Call(ast.Name("type", ast.Load()), node.args, node.keywords), node)
+        )
+        return ast.copy_location(ast.Call(node.func, gathered.args, gathered.keywords), node)
 
     def _with_function(self, node: ast.Call) -> ast.Call:
         """Open the look-up of a call's function, which comes before its arguments, where that runs a function."""
@@ -398,7 +423,9 @@ class Lowering:
         """Open what a call calls back; its operands are held, as they are evaluated before that."""
         context, mark = self._context, self.held.mark()
         arguments = [
-            self.items(each) if number == made.reduces and iterates_own(context, each) else self.held.settle(each)
+            self.items(each)
+            if number == (1 if made.reduces else 0) and made.place in (None, 0) and iterates_own(context, each)
+            else self.held.settle(each)
             for number, each in enumerate(call.args)
         ]
         keywords = [ast.keyword(each.arg, self.held.settle(each.value)) for each in call.keywords]

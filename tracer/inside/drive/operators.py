@@ -87,7 +87,7 @@ def operands(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.UnaryOp):
         return [] if isinstance(node.op, ast.Not) else [node.operand]
     if isinstance(node, ast.Subscript):
-        is_item = isinstance(node.ctx, ast.Load) and is_spelt_index(node.slice)
+        is_item = isinstance(node.ctx, ast.Load) and (isinstance(node.slice, ast.Slice) or is_spelt_index(node.slice))
         return [node.value] if is_item else []
     if isinstance(node, ast.Attribute):
         return [node.value] if isinstance(node.ctx, ast.Load) else []

@@ -8,7 +8,7 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.callbacks import called_back
 from trace_mine.tracer.inside.drive.comprehensions import COLLECTORS, SEARCHES, Search, may_open
-from trace_mine.tracer.inside.drive.constructions import opens_new
+from trace_mine.tracer.inside.drive.constructions import metaclass_call, opens_new
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.generators import catches_end
 from trace_mine.tracer.inside.drive.implicit import (
@@ -22,7 +22,7 @@ from trace_mine.tracer.inside.drive.implicit import (
 from trace_mine.tracer.inside.drive.implied import known_value
 from trace_mine.tracer.inside.drive.operators import Asked, is_print, operands
 from trace_mine.tracer.inside.drive.stored_generators import is_stored, resumption_of
-from trace_mine.tracer.inside.drive.targets import target_of
+from trace_mine.tracer.inside.drive.targets import construction_of, partial_call, target_of
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.syntax.text import is_inert
 from trace_mine.tracer.inside.views.opening import Comprehension
@@ -70,7 +70,10 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
         return True
     if makes_object(context, node) or looks_up(context, node) or opens_new(context, node):
         return True
-    return target_of(context, node, generator=False) is not None and context.opening.opens_callee(node.func)
+    if metaclass_call(context, node) is not None or construction_of(context, node) is not None:
+        return True
+    call = partial_call(context, node) or node
+    return target_of(context, call, generator=False) is not None and context.opening.opens_callee(node.func)
 
 
 def makes_object(context: DriveContext, node: ast.Call) -> bool:
@@ -199,7 +202,9 @@ def is_piped(context: DriveContext, node: ast.expr) -> bool:
 
 
 def _iterates(context: DriveContext, node: ast.expr) -> bool:
-    """Return True for an instance whose ``__iter__`` is opened."""
+    """Return True for an instance whose ``__iter__`` is opened, or a call that makes one."""
+    if isinstance(node, ast.Call):
+        return context.opening.opens_generators() and makes_instance(context, node, "__iter__")
     return context.opening.opens_generators() and any(
         special_call(context, "__iter__", [node], generator=each) is not None for each in (False, True)
     )

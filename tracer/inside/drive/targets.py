@@ -3,19 +3,23 @@
 ``target_of`` finds it by static look-ups alone: names, attributes read by C getters, methods found on classes. A
 look-up that would run the snippet's code (a property, ``__getattr__``, a metaclass) is not made, and the call stays a
 call: the program's own look-up, in the command, must remain the only one.
+
+Over 400 lines because each form of a call is one case of one question, and they share the look-ups.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import types
 from dataclasses import dataclass, replace
+from itertools import dropwhile
 from typing import cast
 
 from trace_mine.tracer.inside.drive.aliases import alias_of
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.variables import missing
-from trace_mine.tracer.inside.observe.describe import attributes, has_plain_metaclass, plain_access
+from trace_mine.tracer.inside.observe.describe import attributes, has_plain_metaclass, plain_access, reads_as_type
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import unparse
@@ -137,6 +141,22 @@ def target_of(context: DriveContext, call: ast.Call, *, generator: bool) -> Targ
     """
     callee = _callee_of(context, call)
     return None if callee is None else _opened(context, call, callee, generator=generator, is_spelt=True)
+
+
+def partial_call(context: DriveContext, call: ast.Call) -> ast.Call | None:
+    """Return the call that a call of a ``functools.partial`` makes, of its function with all arguments; None of others.
+
+    A keyword that both have is the call's own in Python, which no call can spell: such a call stays. So does one of a
+    partial of a partial, which Python makes one of the function, but for those that have attributes.
+    """
+    made = static_value(context, call.func) if isinstance(call.func, (ast.Name, ast.Attribute)) else missing
+    if type(made) is not functools.partial or not context.opening.is_certain:
+        return None
+    given: list[ast.expr] = [ast.Starred(ast.Attribute(call.func, "args", ast.Load()), ast.Load())] if made.args else []
+    keywords = [ast.keyword(None, ast.Attribute(call.func, "keywords", ast.Load()))] if made.keywords else []
+    function = ast.Attribute(call.func, "func", ast.Load())
+    spelt = ast.copy_location(ast.Call(function, [*given, *call.args], [*keywords, *call.keywords]), call)
+    return ast.fix_missing_locations(spelt)
 
 
 def target_of_function(
@@ -274,6 +294,12 @@ def _class_attribute(base: type, function: ast.Attribute, call: ast.Call) -> _Ca
         return _Callee(function=member.__func__, owner=owner)
     if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType):
         return _Callee(function=member.__func__, bound=function.value, owner=owner)
+    if member is missing and reads_as_type(type(base)):
+        # a method of the metaclass, whose instance the class is
+        member, owner = _member(type(base), function.attr)
+        if isinstance(member, types.FunctionType):
+            return _Callee(function=member, bound=function.value, owner=owner)
+        return None
     return _called(member, call)
 
 
@@ -285,15 +311,56 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
         owner = _owner(value.__self__, value.__func__)
         return _Callee(function=value.__func__, bound=ast.Attribute(call.func, "__self__", ast.Load()), owner=owner)
     # neither a metaclass nor a ``__new__`` that runs code: nothing but ``__init__`` does. An abstract class would raise
-    if isinstance(value, type) and value is not object and has_plain_metaclass(value) and _makes_plainly(value):
-        member, owner = _member(value, "__init__")
-        if isinstance(member, types.FunctionType) and not getattr(value, "__abstractmethods__", None):
-            return _Callee(function=member, bound=call.func, owner=owner, instance=value)
-    elif value is not missing and not isinstance(value, type):
+    if isinstance(value, type) and value is not object and has_plain_metaclass(value):
+        return _constructed(value, call)
+    if value is not missing and not isinstance(value, type):
         member, owner = _member(type(value), "__call__")
         if isinstance(member, types.FunctionType):
             return _Callee(function=member, bound=call.func, owner=owner)
     return None
+
+
+def _constructed(cls: type, call: ast.Call) -> _Callee | None:
+    """Return the ``__init__`` that a class runs for a call of ``type.__call__``, and nothing else."""
+    member, owner = _member(cls, "__init__")
+    if not _makes_plainly(cls) or not isinstance(member, types.FunctionType) or _is_abstract(cls):
+        return None
+    return _Callee(function=member, bound=call.func, owner=owner, instance=cls)
+
+
+def _is_abstract(cls: type) -> bool:
+    # as ``object.__new__`` asks: an attribute that only ``ABCMeta`` and the class itself set
+    return bool(vars(cls).get("__abstractmethods__"))
+
+
+def construction_of(context: DriveContext, call: ast.Call) -> tuple[ast.Call, Target] | None:
+    """Return the call of a class that ``type.__call__(cls, ...)``, or ``super().__call__(...)`` of a metaclass, makes,
+    with its target; None of any other call.
+    """
+    function = call.func
+    if not isinstance(function, ast.Attribute) or function.attr != "__call__" or not context.opening.is_certain:
+        return None
+    if static_value(context, function.value) is type and call.args and not isinstance(call.args[0], ast.Starred):
+        of_class, *arguments = call.args
+        cls = context.variables.peek(of_class)
+    else:
+        value, arguments = function.value, call.args
+        if not isinstance(value, ast.Call) or value.keywords or len(value.args) != 2:
+            return None
+        if context.variables.peek(value.func) is not super:
+            return None
+        of_class = value.args[1]
+        after, cls = (context.variables.peek(argument) for argument in value.args)
+        order = type.__dict__["__mro__"].__get__(type(cls))
+        later = [*dropwhile(lambda base: base is not after, order)][1:]
+        if next((base for base in later if "__call__" in vars(base)), None) is not type:
+            return None
+    if cls is missing or not issubclass(type(cls), type) or not reads_as_type(type(cls)):
+        return None
+    made = ast.copy_location(ast.Call(of_class, arguments, call.keywords), call)
+    callee = _constructed(cast("type", cls), made)
+    target = None if callee is None else _opened(context, made, callee, generator=False, is_spelt=True)
+    return None if target is None else (made, target)
 
 
 _EMPTY_AT_FIRST = (dict, list, set, bytearray)

@@ -61,7 +61,7 @@ def run(job: NativeJob, context: JobContext) -> End:
 
     Raises:
         SetupError: the module can't be imported, or the silent code raises.
-        EventsFull, OutputFull: the run went through more lines, or printed more, than it may.
+        EventsFull, OutputFull: the run went through more lines or values, or printed more, than it may.
     """
     prepared = prepare(job.program, context)
     reseed(job.reseed, job.draws)  # after the set-up, which may draw: the pieces begin alike in each run

@@ -12,9 +12,9 @@ from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.jobs import automaton, beliefs, drive, native, plain, replay, samples
 from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.observe.guard import Guard
-from trace_mine.tracer.inside.observe.record import EventsFull
+from trace_mine.tracer.inside.observe.record import EventsFull, ValuesFull
 from trace_mine.tracer.inside.program import OutputFull, SetupError
-from trace_mine.tracer.inside.protocol.answers import ANSWERS, End, SetupFailed
+from trace_mine.tracer.inside.protocol.answers import ANSWERS, VALUES, End, SetupFailed
 from trace_mine.tracer.inside.protocol.codec import ProtocolError, Record, to_json
 from trace_mine.tracer.inside.protocol.jobs import (
     JOBS,
@@ -80,6 +80,8 @@ def _run(value: object, limits: Mapping[str, object], send: channel.Send, guard:
         context.send(SetupFailed(reason=error.reason, evidence=str(error)))
         return End(end="ok")
     # limits that the job keeps itself: the jail sees only that the process ended well
+    except ValuesFull:
+        return End(end="trace-limit", exception=VALUES)
     except EventsFull:
         return End(end="trace-limit", exception="events")
     except OutputFull:

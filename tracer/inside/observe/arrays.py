@@ -14,6 +14,8 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from trace_mine.tracer.inside.observe.identity import identity
+
 MAX_ITEMS = 64
 """Items of an array whose content is told in full; of a longer one the first three, and a digest of all."""
 FIRST_ITEMS = 3
@@ -180,10 +182,10 @@ def _tensor(value: Any, kind: type, base: type, tell: Tell) -> str:
 
 def _c_base(kind: type) -> type | None:
     """The type of one of these libraries that an instance of the class is of; None for all other classes."""
-    entry = _bases.get(id(kind))
+    entry = _bases.get(identity(kind))
     if entry is None:
         base = next((each for each in _mro(kind) if _is_c_type(each)), None)
-        entry = _bases[id(kind)] = kind, base
+        entry = _bases[identity(kind)] = kind, base
     return entry[1]
 
 

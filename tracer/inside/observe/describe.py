@@ -17,12 +17,14 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import hashlib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from trace_mine.tracer.inside.observe import arrays
+from trace_mine.tracer.inside.observe.identity import identity
 
 ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None), type(Ellipsis)})
 CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
@@ -82,9 +84,9 @@ def attributes(value: object) -> dict[str, object]:
     A ``__dict__`` is left out where a class overrides it: the override is the snippet's code.
     """
     kind = type(value)
-    layout = _layouts.get(id(kind))
+    layout = _layouts.get(identity(kind))
     if layout is None:
-        layout = _layouts[id(kind)] = _layout(kind)
+        layout = _layouts[identity(kind)] = _layout(kind)
     _, getter, slots = layout
     own: dict[str, object] = {}
     if getter is not None:
@@ -109,7 +111,7 @@ def arguments_of(error: BaseException) -> tuple[object, ...]:
 
 _GENERIC = (
     object, dict, list, set, frozenset, tuple, str, bytes, bytearray, int, float, complex, BaseException,
-    collections.deque, collections.defaultdict,
+    collections.deque, collections.defaultdict, functools.partial,
 )  # fmt: skip
 """Classes that read attributes by CPython's ``PyObject_GenericGetAttr``, though each names it once more."""
 
@@ -130,6 +132,11 @@ def has_plain_metaclass(kind: type) -> bool:
         next(base for base in class_mro(type(kind)) if name in class_dict(base)) is type
         for name in ("__call__", "__getattribute__")
     )
+
+
+def reads_as_type(metaclass: type) -> bool:
+    """Return True if a class of this metaclass gives its attributes as ``type`` has it."""
+    return next(base for base in class_mro(metaclass) if "__getattribute__" in class_dict(base)) is type
 
 
 def is_plain_member(value: object) -> bool:
@@ -206,12 +213,13 @@ class Teller:
         if kind is types.MethodType:
             return f"<method {getattr(value.__func__, '__name__', '?')}>"
         # Of the values around it only: one that is met twice side by side is told twice, as aliasing is no part of it.
-        if id(value) in self._above:
+        itself = identity(value)
+        if itself in self._above:
             return "<itself>"
         if depth == 0 or self.left <= 0:
             self.cut = True
             return f"<{_type_name(kind)}>"
-        self._above.append(id(value))
+        self._above.append(itself)
         text = self._inside(value, kind, depth - 1)
         self._above.pop()
         return text

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from trace_mine.tracer.inside.observe.describe import attributes, class_dict, class_mro
+from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
 
@@ -74,7 +75,11 @@ class EntryCounts:
     def count(self, frame: types.FrameType, is_deep: bool) -> None:
         """Count the entry of an own frame; ``is_deep``: it lies deeper than calls are followed."""
         code, before = frame.f_code, frame.f_back
-        key = (id(code), 0, 0, is_deep) if before is None else (id(code), id(before.f_code), before.f_lasti, is_deep)
+        key = (
+            (identity(code), 0, 0, is_deep)
+            if before is None
+            else (identity(code), identity(before.f_code), before.f_lasti, is_deep)
+        )
         entry = self._entries.get(key)
         if entry is None:
             way = self._way(code, before)

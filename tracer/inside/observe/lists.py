@@ -17,6 +17,7 @@ import sys
 from itertools import compress
 from operator import is_not
 
+from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.observe.values import LARGE, all_atoms, atom_ids
 
 WORD_BYTES = ctypes.sizeof(ctypes.c_void_p)
@@ -77,7 +78,7 @@ class ListWatch:
                 for index in range(first, min(first + 3, len(items))):
                     item = watched[index]
                     if item is not items[index]:
-                        if id(type(item)) not in atom_ids:
+                        if identity(type(item)) not in atom_ids:
                             return None
                         items[index] = item
                         self._last = index

@@ -31,9 +31,17 @@ from typing import Any, Literal, NamedTuple
 
 from trace_mine.tracer.inside.differences import LOCALS_ARE_A_PROXY
 from trace_mine.tracer.inside.observe.entries import CO_OPTIMIZED, EntryCounts
+from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.observe.lists import ListWatch
-from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, exception_text, snapshot, text
+from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, exception_text, snapshot, text, visits
 from trace_mine.tracer.inside.program import CO_GENERATOR, CO_NEWLOCALS
+
+MAX_VISITS = 4_000_000
+"""Values that the snapshots of a record may look at, some 4 s. Objects are looked into at each line, so that a loop
+which lets one grow takes quadratic time: without this bound such a run takes all of its CPU time, to no other end. A
+number, since the same program then has the same session whatever else the machine does."""
+FEW = 16
+"""Items up to which a set or dictionary is as quickly taken a snapshot of as compared."""
 
 CLEANUP = frozenset({opcode.opmap["COPY"], opcode.opmap["RERAISE"]})
 """Instructions with which CPython 3.11 leaves a ``finally`` by an exception: see ``Recorder._follow``."""
@@ -50,6 +58,10 @@ Changes = list[tuple[int, dict[str, Snapshot | None]]]
 
 class EventsFull(BaseException):
     """More events than the limit; BaseException, so that the snippet's handlers don't swallow it."""
+
+
+class ValuesFull(EventsFull):
+    """More values than snapshots may look at."""
 
 
 class _Logged:
@@ -236,6 +248,7 @@ class Recorder:
         module_names: the variables recorded in module-level frames, which hold the entire namespace otherwise.
         lines_of: gives the lines of an own file, None where they can't be read.
         focus: functions by file and first line: where there are some, the frames of no others are recorded.
+        max_visits: values that snapshots look at; past them ValuesFull is raised in the program.
 
     Attributes:
         entries: the own frames that were entered, recorded or not, by the way in which they were.
@@ -252,6 +265,7 @@ class Recorder:
         cuts: bool = False,
         lines_of: Callable[[str], Sequence[str] | None] = lambda filename: None,
         focus: frozenset[tuple[str, int]] = frozenset(),
+        max_visits: int = MAX_VISITS,
     ) -> None:
         self.is_own = is_own
         self._focus = focus
@@ -264,6 +278,7 @@ class Recorder:
         self._marks: list[tuple[int, int, MarkKind, object]] = []
         self._max_events = max_events
         self.num_lost = 0
+        self._last_visit = visits.number + max_visits
         self.depth = 0
         self._own: dict[str, bool] = {}
         # by id, because a code object hashes all that it holds; the code is kept, so that its id stays its own
@@ -303,11 +318,11 @@ class Recorder:
 
     def _entered(self, frame: types.FrameType) -> Tracer | None:
         code = frame.f_code
-        entry = self._followed.get(id(code))
+        entry = self._followed.get(identity(code))
         if entry is None:
             is_own = self._is_own_file(code.co_filename)
             is_followed = is_own and _has_statements(code) and self._is_in_focus(code)
-            entry = self._followed[id(code)] = code, is_own, is_followed, Offsets.of(code)
+            entry = self._followed[identity(code)] = code, is_own, is_followed, Offsets.of(code)
         _, is_own, is_followed, offsets = entry
         if is_own:
             self.entries.count(frame, self.depth >= self.max_depth)
@@ -368,7 +383,7 @@ class Recorder:
         add = log.append
         seen: dict[str, object] = {}
         identities: dict[str, int] = {}
-        mutable: dict[str, Snapshot | None] = {}
+        mutable: Mutable = {}
         lists: dict[str, ListWatch] = {}
         line = start = -1
         raised_at: int | None = None  # how many lines were left when an exception came to the frame
@@ -433,9 +448,9 @@ class Recorder:
                                 mutable.pop(name, None)
                             if lists:
                                 lists.pop(name, None)
-                        elif identities.get(name) != id(value):
+                        elif identities.get(name) != (own := identity(value)):
                             seen[name] = _mutable
-                            identities[name] = id(value)
+                            identities[name] = own
                             mutable[name] = None  # no snapshot yet to compare with
                             lists.pop(name, None)
                 if len(seen) != len(variables):
@@ -455,6 +470,8 @@ class Recorder:
                     for name in _log_mutable(variables, mutable, lists, add):
                         seen[name] = variables[name]
                         del identities[name]
+                    if visits.number > self._last_visit:
+                        raise ValuesFull
             except RecursionError:
                 # at the limit; what was logged of this line may be half of it
                 log.clear()
@@ -547,9 +564,7 @@ def _raised(argument: object) -> _Logged:
     return _Logged(exception_text(error) if isinstance(error, BaseException) else "")
 
 
-def _log_mutable(
-    variables: Mapping[str, object], mutable: dict[str, Snapshot | None], lists: dict[str, ListWatch], add: Add
-) -> list[str]:
+def _log_mutable(variables: Mapping[str, object], mutable: Mutable, lists: dict[str, ListWatch], add: Add) -> list[str]:
     """Log the variables in ``mutable`` whose snapshot differs from the last one.
 
     Returns:
@@ -559,6 +574,10 @@ def _log_mutable(
     settled: list[str] = []
     for name, before in mutable.items():
         value = variables[name]
+        if type(before) is _Unchanged:
+            if before.holds(value):
+                continue
+            before = before.shot
         if before is None and type(value) is list and len(value) <= LARGE and all_atoms(value):
             settled.append(name)
             watch = lists[name] = ListWatch(value)
@@ -575,12 +594,48 @@ def _log_mutable(
                 mutable[name] = after
                 add(name)
                 add(_Logged(after))
+            elif (type(value) is dict or type(value) is set) and FEW < len(value) <= LARGE:
+                mutable[name] = _Unchanged.of(value, after) or after
     for name in settled:
         del mutable[name]
     return settled
 
 
-def _log_lists(lists: dict[str, ListWatch], mutable: dict[str, Snapshot | None], add: Add) -> None:
+class _Unchanged:
+    """A dictionary or set of atoms that did not change from one line to the next, as long as it holds the same objects.
+
+    They are kept, so that none of their identities becomes another object's; atoms have no end that a program sees.
+    """
+
+    __slots__ = ("_identities", "_kept", "shot")
+
+    def __init__(self, shot: Snapshot, kept: list[object]) -> None:
+        self.shot = shot
+        self._kept = kept
+        self._identities = [*map(identity, kept)]
+
+    @classmethod
+    def of(cls, value: dict[object, object] | set[object], shot: Snapshot) -> _Unchanged | None:
+        """The value with its snapshot; None where it holds others than atoms, which may change by themselves."""
+        kept = _held(value)
+        return cls(shot, kept) if all_atoms(kept) else None
+
+    def holds(self, value: object) -> bool:
+        """Return True if a dictionary or set holds the same objects in the same order."""
+        if type(value) is not dict and type(value) is not set:
+            return False
+        return [*map(identity, _held(value))] == self._identities
+
+
+def _held(value: dict[object, object] | set[object]) -> list[object]:
+    return [*value, *value.values()] if type(value) is dict else [*value]
+
+
+Mutable = dict[str, Snapshot | _Unchanged | None]
+"""Variables that may change in place, each with its last snapshot; None before the first."""
+
+
+def _log_lists(lists: dict[str, ListWatch], mutable: Mutable, add: Add) -> None:
     """Log the lists that changed; one that can't be watched any longer is left to ``_log_mutable``."""
     for name, watch in [*lists.items()]:
         changed = watch.changed()

@@ -24,6 +24,7 @@ from trace_mine.tracer.inside.observe.describe import (
     is_plain_member,
     plain_access,
 )
+from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.syntax.text import is_literal
 
 LONGEST_VALUE = 160
@@ -114,7 +115,7 @@ class Reveals:
         shown = arrays.shown_by(name, value)
         if shown is None:
             return self._changed_fields(name, value)
-        return [Showing(source, (id(value), source.replace(name, "", 1))) for source in shown]
+        return [Showing(source, (identity(value), source.replace(name, "", 1))) for source in shown]
 
     def is_assigned(self, path: str, command: Assigned) -> bool:
         """Return True if a variable or field holds what the command's text says: no method of the class took it."""
@@ -130,7 +131,7 @@ class Reveals:
 
     def hold_one(self, paths: Iterable[str]) -> bool:
         """Return True if all these variables and fields hold one object."""
-        return len({id(self._held(path)) for path in paths}) == 1
+        return len({identity(self._held(path)) for path in paths}) == 1
 
     def _held(self, path: str) -> object:
         """The object that a variable or a field (``self.items``) holds; one of our own where there is none."""
@@ -144,12 +145,12 @@ class Reveals:
         """Return True if the class is the repository's or the session's. The fields of a library's class are details of
         the library, and may differ between its versions.
         """
-        entry = self._own_classes.get(id(kind))
+        entry = self._own_classes.get(identity(kind))
         if entry is None:
             home = class_dict(kind).get("__module__")
             file = getattr(sys.modules.get(home), "__file__", None) if type(home) is str else None
             own = home == self.namespace.get("__name__") or (type(file) is str and self.is_own(file))
-            entry = self._own_classes[id(kind)] = kind, own
+            entry = self._own_classes[identity(kind)] = kind, own
         return entry[1]
 
     def _changed_fields(self, name: str, value: object) -> list[Showing]:
@@ -197,15 +198,15 @@ class Reveals:
 def _shown_field(path: str, owner: object, key: str, field: object) -> list[Showing]:
     """The expression that shows a field of an object; none where it can't be shown."""
     if field is None:
-        return [Showing(f"{path} is None", (id(owner), key))]
+        return [Showing(f"{path} is None", (identity(owner), key))]
     if values.stable(field):
-        return [Showing(path, _place_of(field, id(owner), key))]
-    return [Showing(path, (id(owner), key))] if is_plain_member(field) else []
+        return [Showing(path, _place_of(field, identity(owner), key))]
+    return [Showing(path, (identity(owner), key))] if is_plain_member(field) else []
 
 
 def _place_of(value: object, owner: int, name: str) -> tuple[int, str]:
     """What a plain value is known by: itself, or the place that holds it where it can't change."""
-    return (owner, name) if type(value) in _IMMUTABLE else (id(value), "")
+    return (owner, name) if type(value) in _IMMUTABLE else (identity(value), "")
 
 
 def _is_property(kind: type, name: str) -> bool:

@@ -27,6 +27,7 @@ from trace_mine.tracer.inside.observe.describe import (
     CONTAINERS,
     LIBRARY_REPR,
     MAX_DEPTH,
+    MAX_VALUES,
     USUAL,
     Teller,
     arguments_of,
@@ -34,12 +35,13 @@ from trace_mine.tracer.inside.observe.describe import (
     digest,
     type_name,
 )
+from trace_mine.tracer.inside.observe.identity import identity
 
 __all__ = ["ATOMS", "all_atoms", "atom_ids", "attributes", "describe", "snapshot", "stable", "text", "type_name"]
 
-atom_ids = frozenset(map(id, ATOMS))
-_container_ids = frozenset(map(id, CONTAINERS))
-_ordered_ids = frozenset(map(id, (list, tuple, dict)))
+atom_ids = frozenset(map(identity, ATOMS))
+_container_ids = frozenset(map(identity, CONTAINERS))
+_ordered_ids = frozenset(map(identity, (list, tuple, dict)))
 # A class is looked up by its id wherever it may be the snippet's: its metaclass decides how it hashes and compares
 # (``tests/tracer/test_hostile_values.py`` has one that raises).
 
@@ -52,15 +54,38 @@ SHORT = 1_024
 HUGE = 100_000
 """Items of a container whose snapshot has a digest of all of them."""
 MANY = 256
+TOLD_AT_ONCE = 4
+"""Items of plain data that cost as much as one value of a text."""
+CHARACTERS_AT_ONCE = 64
+"""Characters of a text that cost as much as one value."""
 NESTED = 2
 """Containers that ``marshal`` may take within one another, of at most MANY items each: see ``_is_plain``."""
+
+
+class Visits:
+    """Counts the values that snapshots have looked at: the same number in each run of a program, unlike their time.
+
+    Attributes:
+        number: values so far; a microsecond each.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+visits = Visits()
+"""What all snapshots of this process have visited."""
 
 
 def snapshot(value: Any) -> bytes | str:
     """A value that is equal for two values only if nothing visible differs: bytes of plain data, else a text."""
     kind = type(value)
-    key = id(kind)
+    key = identity(kind)
     if key in atom_ids or (key in _container_ids and len(value) <= LARGE and _is_plain(value, kind, NESTED)):
+        if key in _container_ids:
+            visits.number += len(value) // TOLD_AT_ONCE
         return marshal.dumps(value, 2)  # version 2 writes no references: equal values that share objects are equal
     text = describe(value)
     if key in _ordered_ids and LARGE < len(value) <= HUGE and _is_plain(value, kind, 0):
@@ -70,7 +95,7 @@ def snapshot(value: Any) -> bytes | str:
 
 def all_atoms(values: Iterable[object]) -> bool:
     """Return True if each value is of a plain immutable type; runs no code of theirs."""
-    return atom_ids.issuperset(map(id, map(type, values)))
+    return atom_ids.issuperset(map(identity, map(type, values)))
 
 
 def _is_plain(value: Any, kind: type, depth: int) -> bool:
@@ -78,16 +103,16 @@ def _is_plain(value: Any, kind: type, depth: int) -> bool:
 
     ``marshal`` takes exponential time over lists that hold each other (the links of a linked list did it).
     """
-    kinds = set(map(id, map(type, value)))
+    kinds = set(map(identity, map(type, value)))
     if kind is dict:
-        kinds.update(map(id, map(type, value.values())))
+        kinds.update(map(identity, map(type, value.values())))
     kinds -= atom_ids
     if not kinds:
         return True
     if depth == 0 or len(value) > MANY or not kinds <= _container_ids:
         return False
     inner = [*value, *value.values()] if kind is dict else value
-    return all(_is_plain(item, type(item), depth - 1) for item in inner if id(type(item)) in _container_ids)
+    return all(_is_plain(item, type(item), depth - 1) for item in inner if identity(type(item)) in _container_ids)
 
 
 def text(shot: bytes | str) -> str:
@@ -111,7 +136,9 @@ _short_text = lru_cache(maxsize=4096)(_text)
 
 def describe(value: object) -> str:
     """A bounded text of the value: the same for equal states, without addresses, sets in sorted order."""
-    full_text = Teller().tell(value)
+    teller = Teller()
+    full_text = teller.tell(value)
+    visits.number += MAX_VALUES - teller.left + len(full_text) // CHARACTERS_AT_ONCE
     if len(full_text) <= MAX_TEXT:
         return full_text
     return f"{full_text[:60]}...<{len(full_text)} characters, {digest(full_text)}>"

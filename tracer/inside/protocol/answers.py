@@ -483,6 +483,10 @@ ANSWERS = OneOf(
 )
 
 
+VALUES = "values"
+"""``End.exception`` of a native run whose record would have to look at more values than it may."""
+
+
 @record
 class End(Record):
     """The last record of a run: how it ended, by its own account. The sandbox's verdict is made of more than that.

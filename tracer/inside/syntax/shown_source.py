@@ -90,7 +90,8 @@ def _as_asked(call: ast.Call) -> ast.AST:
         return asked
     if word == "fset":
         return ast.fix_missing_locations(ast.Assign([asked], call.args[1], lineno=1))
-    return ast.Call(asked, call.args[1:], call.keywords)
+    # of a metaclass: a call of the class
+    return ast.Call(held if fields == ["__call__"] else asked, call.args[1:], call.keywords)
 
 
 def _written(call: ast.Call, lines: list[str]) -> str | None:
