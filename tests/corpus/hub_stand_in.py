@@ -186,7 +186,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"type": "user", "name": "me", "orgs": [], "auth": {}})
 
     def _sha(self, name: str) -> str:
-        return hashlib.sha1(f"{name} {self.state.repositories[name]['commits']}".encode()).hexdigest()
+        digest = hashlib.sha1(name.encode())
+        for path, (data, _) in sorted(self.state.repositories[name]["files"].items()):
+            digest.update(path.encode() + hashlib.sha256(data).digest())
+        return digest.hexdigest()
 
     def _entry(self, name: str, path: str) -> dict[str, Any]:
         data, is_large = self.state.repositories[name]["files"][path]
@@ -254,7 +257,6 @@ class _Handler(BaseHTTPRequestHandler):
                 del repository["files"][value["path"]]
             else:
                 raise AssertionError(line)
-        repository["commits"] += 1
         self.state.commits.append(changes)
         oid = self._sha(name)
         self._json({"success": True, "commitOid": oid, "commitUrl": f"{self.state.url}/datasets/{name}/commit/{oid}"})
