@@ -16,8 +16,8 @@ from trace_mine.corpus.merge import Merged
 from trace_mine.tracer.atomic import write_atomically
 from trace_mine.tracer.inside.reasons import Reason
 
-_FILES = ("README.md", "errors.jsonl", "stats.json")
-_FOLDERS = ("data", "records", ".ledger/results", ".ledger/done")
+_FILES = ("README.md", "errors.jsonl", "stats.json", "DATASHEET.md", "croissant.json")
+_FOLDERS = ("data", "records", "plots", ".ledger/results", ".ledger/done")
 
 
 def remember_finished(ledger: Ledger, signature: str, merged: Merged) -> None:

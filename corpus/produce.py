@@ -106,7 +106,6 @@ def produce(
     ledger.check_config(config)
     signature = origin.signature()
     if (finished := recall_finished(ledger, signature)) is not None:
-        watcher.tell("finished by an earlier command, with the same inputs and options: nothing is to be done")
         ledger.clear_sources()  # scripts and modules are copied to see what they are
         return finished
     forget_finished(ledger)

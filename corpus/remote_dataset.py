@@ -16,7 +16,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.finished import state_of
@@ -26,14 +25,11 @@ from trace_mine.corpus.ledger import FOLDER
 from trace_mine.tracer.atomic import new_folder, write_atomically
 from trace_mine.tracer.visible import one_line
 
-if TYPE_CHECKING:
-    pass
-
 CARD = "README.md"
-FOLDERS = ("data", "records")
+FOLDERS = ("data", "records", "plots")
 PART_FOLDERS = (f"{FOLDER}/results", f"{FOLDER}/done")
 """Of a shard's ledger, what ``trace-mine merge`` takes over: it is put beside the rows."""
-FILES = ("errors.jsonl", "stats.json")
+FILES = ("errors.jsonl", "stats.json", "DATASHEET.md", "croissant.json")
 PART_FILES = (f"{FOLDER}/config.json", f"{FOLDER}/plan.json")
 KEPT_SECONDS = 30 * 24 * 3600.0
 """How long a copy that was fetched is kept when nobody opens it."""
@@ -183,7 +179,8 @@ class RemoteDataset:
         for each in (*FOLDERS, *(PART_FOLDERS if is_part else ())):
             if (folder / each).is_dir():
                 names += sorted(f"{each}/{entry.name}" for entry in os.scandir(folder / each) if entry.is_file())
-        return [*names, *FILES, *(PART_FILES if is_part else ())]
+        beside = [name for name in FILES if (folder / name).is_file()]
+        return [*names, *beside, *(PART_FILES if is_part else ())]
 
     @contextlib.contextmanager
     def _asked(self) -> Iterator[None]:

@@ -106,15 +106,6 @@ def test_a_run_that_goes_on_ends_in_the_bytes_of_one_that_was_not_stopped(
     assert len(watcher.done) >= 1
 
 
-def test_a_finished_dataset_says_so_at_once(tmp_path: Path, make_repository: Make) -> None:
-    inputs = two_repositories(make_repository)
-    run(tmp_path / "out", *inputs)
-    watcher = Telling()
-    run(tmp_path / "out", *inputs, watcher=watcher)
-    (line,) = watcher.lines
-    assert line.startswith("finished by an earlier command")
-
-
 def test_units_of_other_code_are_said_to_be_done_again(
     tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
