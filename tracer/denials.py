@@ -113,8 +113,8 @@ def denial_of_script(
     if not is_ok:
         return denial_in(text, copied=copied)
     others = [kind for kind in KINDS if kind != "package"]
-    told = [step.output for step in steps if not step.raised]
-    return denial_in(text, copied=copied, kinds=others) or denial_in("\n".join(told), kinds=("package",))
+    outputs = [step.output for step in steps if not step.raised]
+    return denial_in(text, copied=copied, kinds=others) or denial_in("\n".join(outputs), kinds=("package",))
 
 
 def _is_outside(path: str, copied: FolderCopy | None) -> bool:

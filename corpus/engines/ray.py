@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Hashable, Sequence
 from functools import partial
@@ -18,6 +19,8 @@ from trace_mine.tracer.visible import one_line
 
 OBJECT_BYTES = 256 << 20
 """Memory for objects of a cluster of our own: results and chunks, a few megabytes each."""
+CONNECT_SECONDS = 30.0
+"""How long the cluster's machine may take to answer."""
 RESULT_SECONDS = 10.0
 """How long the bytes of a finished unit may take to come; then they are asked for again."""
 
@@ -63,6 +66,7 @@ class RayCluster:
                         _temp_dir=self._folder,
                     )
                 else:
+                    _check_port(address)
                     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
             except (OSError, ValueError, RuntimeError) as error:  # ConnectionError is an OSError
                 self._end()
@@ -147,6 +151,17 @@ class RayCluster:
             ray.shutdown()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _check_port(address: str) -> None:
+    """Check that something listens at ``host:port`` or ``ray://host:port``: Ray itself asks for minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 def _in_worker(call: bytes) -> Answer:
