@@ -33,7 +33,7 @@ button[aria-selected=true] { background: var(--mark); }
 .dim { color: var(--dim); }
 .view { display: none; }
 .view.on { display: block; }
-#rows.on { display: grid; grid-template-columns: minmax(22em, 1fr) 3fr; height: calc(100vh - 3.2em); }
+#rows.on { display: grid; grid-template-columns: minmax(28em, 2fr) 5fr; height: calc(100vh - 3.2em); }
 #list { border-right: 1px solid var(--line); display: flex; flex-direction: column; min-height: 0; }
 form { display: flex; flex-wrap: wrap; gap: .4em; padding: .5em; }
 form input[type=search] { flex: 1 1 14em; }
@@ -42,6 +42,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid #eee; padding: .15em .5em; text-align: left; vertical-align: top; }
 th { background: #fdfdfb; position: sticky; top: 0; }
 td { overflow-wrap: anywhere; }
+td:first-child { min-width: 11em; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 tr.row { cursor: pointer; }
 tr.row:hover { background: #f4f4ee; }
