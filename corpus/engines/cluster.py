@@ -1,4 +1,4 @@
-"""What the engines of clusters share: units go out as bytes and come back as bytes, whatever carries them.
+"""The part that engines of clusters share: units go out as bytes and come back as bytes, whatever carries them.
 
 A worker that lacks a bundle (a repository, an environment) says so instead of running the unit. The bundle is then sent
 to its machine, once for all workers there, one chunk after the other, so that neither side holds more than a chunk, and
@@ -40,7 +40,7 @@ MAX_SENDINGS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back of a call: where it ran, and what it returned or raised."""
+    """The answer to a call: where it ran, and what it returned or raised."""
 
     where: str
     value: object = None

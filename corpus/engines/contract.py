@@ -33,7 +33,7 @@ class UnitCall(Protocol):
 
 
 class SentCall(Protocol):
-    """What a worker elsewhere calls. It can be pickled."""
+    """A call for a worker elsewhere. It can be pickled."""
 
     @property
     def bundles(self) -> Mapping[Path, str]:

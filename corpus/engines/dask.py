@@ -136,7 +136,7 @@ class DaskCluster:
         return results
 
     def _answer(self, future: Future) -> Answer | Death | None:
-        """What became of a call; None where its bytes are not here yet."""
+        """The end of a call; None where its bytes are not here yet."""
         from distributed import KilledWorker
 
         try:

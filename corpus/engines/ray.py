@@ -112,7 +112,7 @@ class RayCluster:
         return results
 
     def _answer(self, ref: Hashable) -> Answer | Death | None:
-        """What became of a task; None where its bytes are not here yet."""
+        """The end of a task; None where its bytes are not here yet."""
         import ray
         from ray.exceptions import GetTimeoutError, NodeDiedError, ObjectLostError, OutOfMemoryError, WorkerCrashedError
 

@@ -22,7 +22,7 @@ MEANINGS = {
     "uncertain": "the sessions of `default` in which an output could have been another one",
     "records": "runs of snippets without a session that replays; compared with nothing",
 }
-"""What each configuration holds, for people."""
+"""The content of each configuration, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

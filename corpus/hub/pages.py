@@ -1,4 +1,4 @@
-"""What stands beside a dataset's rows for its readers: card, datasheet, Croissant metadata, plots."""
+"""Pages beside a dataset's rows for its readers: card, datasheet, Croissant metadata, plots."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from trace_mine.corpus.stats import Stats
 from trace_mine.tracer.visible import in_markdown, one_line
 
 _PLACE = re.compile(r" \([0-9a-f]{8}\)\Z")
-"""What an input's name in the configuration ends with: a hash of where it lay."""
+"""The end of an input's name in the configuration: a hash of where it lay."""
 MOST_INPUTS = 100
 """Inputs that are named in the command; ``stats.json`` has all of them."""
 
