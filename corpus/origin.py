@@ -53,7 +53,7 @@ class Origin(Protocol):
 
     @property
     def inputs(self) -> UnitInputs:
-        """What units read of this machine's disk, for workers on others."""
+        """The files of this machine that units read, for workers on others."""
 
     @property
     def split_rule(self) -> SplitRule:

@@ -169,7 +169,7 @@ class DaskCluster:
 
     def close(self) -> None:
         """Close the connection, and end the workers that were started here."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # the scheduler may be gone, and nothing more is asked of it
             self._client.close(timeout=5)
         self._end_own()
 

@@ -130,7 +130,7 @@ def _batches(files: Sequence[OwnFile]) -> list[list[OwnFile]]:
 
 
 def _message(error: BaseException) -> str:
-    """What an error says, on one line, without the parameters of addresses: those of storage hold signatures."""
+    """The text of an error, on one line, without the parameters of addresses: those of storage hold signatures."""
     causes = [str(error)]
     if error.__cause__ is not None and str(error.__cause__) not in causes[0]:
         causes.append(str(error.__cause__))

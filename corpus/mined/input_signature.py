@@ -1,4 +1,4 @@
-"""What a mined dataset is made of, as one hash, by looking at files and opening almost none of them.
+"""The inputs of a mined dataset as one hash, by looking at files and opening almost none of them.
 
 A folder is told by the names, sizes, modes and times of its files, so that a second command on a finished dataset
 answers at once. What changes a file and keeps its size, its time of change and that of its inode is not seen; nothing

@@ -1,4 +1,4 @@
-"""What a unit of mined snippets reads, for workers on other machines: a repository, packages, an index of benchmarks.
+"""The files that a unit of mined snippets reads, for workers elsewhere: a repository, packages, benchmarks.
 
 The interpreter and its standard library are not sent: a worker's machine has to have one of the same version. Nor is an
 environment made there: it is sent as it was made, once a machine, so that all workers have the same packages whatever
@@ -58,7 +58,7 @@ def _moved(payload: Payload, places: Mapping[Path, Path]) -> Payload:
 
 
 MINED_INPUTS = UnitInputs(paths=_paths, moved=_moved)
-"""What workers on other machines need of a mined unit."""
+"""The files of a mined unit, for workers on other machines."""
 
 
 @cache

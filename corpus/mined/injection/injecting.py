@@ -102,7 +102,7 @@ def inject(
 def _records(
     worker: Worker, config: TracerConfig, programs: Mapping[int, Candidate], options: InjectOptions, seed: int
 ) -> list[EditedProgram | NotEdited]:
-    """What the jail made of the programs, in batches; what ends a batch costs the programs before it nothing."""
+    """The records that the jail made of the programs, in batches; an end costs the programs before it nothing."""
     if config.repository is not None:
         root = root_of(config, worker)
     else:

@@ -1,1 +1,1 @@
-"""What puts draws into programs: it runs in a jail, on the text of strangers."""
+"""Puts draws into programs: it runs in a jail, on the text of strangers."""

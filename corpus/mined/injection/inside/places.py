@@ -47,7 +47,7 @@ class DrawPlace:
 
 @dataclass
 class _Around:
-    """What is known around a statement.
+    """The surroundings of a statement, as far as they are known.
 
     Attributes:
         bound: names that every way to here has bound.
