@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import Drop, Piece, Snippet, Trace
+from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer
 
 LIBRARY = """\
@@ -135,6 +137,17 @@ def test_a_session_that_does_not_open_what_it_is_for_is_a_drop(tracer: Tracer) -
     # the way is given as far as it is opened, so that the function that ends it is named
     made = outcome_of(tracer, "a", "c", "d", "leaf")
     assert isinstance(made, Drop) and f"the way ends at lib.py:{LINES['c']} (c): " in made.evidence
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_a_scripts_focus_holds_for_what_is_recorded_too(tracer: Tracer, in_folder: bool) -> None:
+    # A script with a file is compiled under that file's name, by which the recorder knows its functions, while a focus
+    # and a session name the piece: recorded by another name, no frame of the way could be checked.
+    snippet = script_snippet(f"{LIBRARY}\n\na(5)\n", "main.py", [], in_folder=in_folder)
+    way = ("a", "b", "b.<locals>.inner", "c", "d", "leaf")
+    made = tracer.trace(replace(snippet, focus=tuple(("main.py", LINES[name]) for name in way)))
+    assert isinstance(made, Trace), made
+    assert [call.name for call in made.calls] == ["a", "b", "inner", "c", "d", "leaf"]
 
 
 @pytest.mark.parametrize("name", ["by_item", "by_choice"])

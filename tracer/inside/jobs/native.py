@@ -68,6 +68,7 @@ def run(job: NativeJob, context: JobContext) -> End:
     names = frozenset(stored_names(job.program.pieces))
     # by the names that they are compiled under, those by which answers know them
     files = {compiled_file(job.program, index): piece_file(index) for index in range(len(job.program.pieces))}
+    compiled = {piece: file for file, piece in files.items()}  # the focus has the names of the answers
     # not registered with the sources: a native run must be what it would be without us
     lines = {file: piece.source.split("\n") for file, piece in zip(files, job.program.pieces, strict=False)}
 
@@ -81,7 +82,7 @@ def run(job: NativeJob, context: JobContext) -> End:
         module_names=names,
         cuts=job.cuts,
         lines_of=lines_of,
-        focus=frozenset(job.program.focus),
+        focus=frozenset((compiled.get(file, file), line) for file, line in job.program.focus),
     )
     with drawing(job.draws, job.laws) as decider:
         results, passed = _run_pieces(job, prepared, recorder, context.guard, tuple(files))
