@@ -6,7 +6,7 @@ Over 400 lines, since an origin is one class: what it reads, notes, keys and cut
 from __future__ import annotations
 
 import sys
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -353,7 +353,8 @@ class Mined:
         candidates = search.candidates
         if self._options.per_repository is not None:
             candidates, left_out = sampled(candidates, self._options.per_repository)
-            notes["sampled_out"] = {summary.name: left_out} if left_out else {}
+            all_left_out = Counter(left_out) + Counter(search.not_tried)
+            notes["sampled_out"] = {summary.name: dict(sorted(all_left_out.items()))} if all_left_out else {}
         for candidate in self._within_limit(candidates):
             if seed is not None:
                 candidate = seeded(candidate, seed, packages.importable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trace_mine.corpus.hashing import code_hash, content_key
@@ -17,6 +17,7 @@ from trace_mine.corpus.mined.options import MineOptions
 from trace_mine.corpus.mined.reader import RepositoryReading
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.corpus.mined.repositories import Repository
+from trace_mine.corpus.mined.sample import sampled
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.start_tracer import config_of
 from trace_mine.corpus.mined.tracer_arguments import tracer_arguments
@@ -34,12 +35,22 @@ class RepositoryCandidates:
         items: what ``stats.json`` says of its tests; None where pytest did not collect them.
         calls: what it says of harvested calls; None where none are wanted.
         injected: snippets that got no draws, by reason; None where none are wanted.
+        not_tried: snippets of each kind that nobody tried to put draws into, since a sample of them is enough.
     """
 
     candidates: Sequence[Candidate]
     items: ItemNote | None = None
     calls: CallNote | None = None
     injected: Mapping[str, int] | None = None
+    not_tried: Mapping[str, int] = field(default_factory=dict)
+
+
+EDIT_MARGIN = 3
+"""Snippets that draws are put into for each one that a sample of a repository is to have.
+
+Each is run some twenty times before it is taken, so that all of a large repository take minutes; of ordinary packages a
+half to three quarters of the snippets get draws.
+"""
 
 
 class CandidateSearch:
@@ -95,9 +106,14 @@ class CandidateSearch:
             if each.snippet.kind in entries and each.snippet.path not in ignored
         ]
         injected: dict[str, int] | None = None
+        not_tried: dict[str, int] = {}
         if self._options.inject is not None:
+            if self._options.per_repository is not None:
+                chosen, not_tried = sampled(chosen, EDIT_MARGIN * self._options.per_repository)
             chosen, injected = self._injected(repository, summary, chosen, packages)
-        return RepositoryCandidates(candidates=chosen, items=items, calls=calls, injected=injected)
+        return RepositoryCandidates(
+            candidates=chosen, items=items, calls=calls, injected=injected, not_tried=not_tried
+        )
 
     def _injected(
         self,

@@ -15,6 +15,8 @@ from command_here import command, mine
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "reference"))
 import edited_runs
 
+from trace_mine.corpus.mined import repository_candidates
+
 Make = Callable[..., Path]
 
 MODULE = '''
@@ -221,3 +223,25 @@ def test_rows_without_edits_say_so(tmp_path: Path, make_repository: Make) -> Non
     assert "inject" not in stats["config"]
     assert "not_edited" not in stats
     assert json.dumps(stats)
+
+
+def test_a_sample_puts_draws_into_few_programs_and_counts_the_others(
+    mined: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _, _ = mined
+    tried: list[int] = []
+    inject = repository_candidates.inject
+
+    def counting(config: Any, staging: Path, candidates: Any, options: Any, seed: int) -> Any:
+        tried.append(len(candidates))
+        return inject(config, staging, candidates, options, seed)
+
+    monkeypatch.setattr(repository_candidates, "inject", counting)
+    arguments = ["--sources", "doctest", "--environment", "none", "--jobs", 1, "--per-repository", 1]
+    rows, stats = mine(
+        tmp_path / "out", root, *arguments, "--view", "branch+every:1", "--inject", "maybe:p=.5", "--edits", 1
+    )
+    assert tried == [repository_candidates.EDIT_MARGIN], "each try costs runs"
+    # six docstrings have examples
+    edited = sum(stats["not_edited"]["shop"].values())
+    assert len(rows) == 1 and stats["sampled_out"] == {"shop": {"doctest": 6 - 1 - edited}}
