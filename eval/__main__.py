@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from trace_mine.eval.real_beliefs.command import commands
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.visible import one_line
 
@@ -26,6 +27,7 @@ Examples:
   trace-eval figures fig9 belief-drift --out report
   trace-eval leaderboard results.parquet --metric accuracy
   trace-eval tasks --out lm_eval_tasks
+  trace-eval real-beliefs make real-beliefs
 
 Where no command's name comes first, runs is meant."""
 
@@ -180,6 +182,9 @@ def show(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
         table.add_row(*map(one_line, line))
     # Without markup: `[red]` in a run's name is text.
     Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+app.add_typer(commands(prepare, show), name="real-beliefs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

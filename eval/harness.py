@@ -109,7 +109,7 @@ def write_tasks(out: Path, *, docs: int, seed: int) -> list[Path]:
         lines = [json.dumps(doc) for doc in questions(suite, docs, seed)]
         (out / f"{suite.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         written.append(out / f"{suite.name}.yaml")
-        written[-1].write_text(task_file(suite), encoding="utf-8")
+        written[-1].write_text(task_file(suite.name, is_belief=suite.is_belief, version=VERSION), encoding="utf-8")
     # groups, so that one name on the command line runs all suites of a kind
     for group, is_belief in (("trace_permutations", False), ("trace_beliefs", True)):
         names = "".join(f"  - {suite.name}\n" for suite in SUITES if suite.is_belief == is_belief)
@@ -152,14 +152,14 @@ def question(suite: Suite, sessions: Sessions, row: int, seed: int) -> HarnessQu
     }
 
 
-def task_file(suite: Suite) -> str:
-    """The YAML of a suite's task, as the harness reads it."""
+def task_file(name: str, *, is_belief: bool, version: float) -> str:
+    """The YAML of a task, as the harness reads it: its questions are in ``NAME.jsonl`` beside it."""
     lines = [
-        f"task: {suite.name}",
+        f"task: {name}",
         # a function instead of data_files: a path there is relative to the folder where lm_eval was started
         "custom_dataset: !function utils.questions",
         "dataset_kwargs:",
-        f"  file: {suite.name}.jsonl",
+        f"  file: {name}.jsonl",
         "test_split: test",
         "output_type: multiple_choice",
         'doc_to_text: "{{text}}"',
@@ -168,9 +168,9 @@ def task_file(suite: Suite) -> str:
         # the text ends with the space before the value, so the harness must not put in its usual one
         'target_delimiter: ""',
     ]
-    if suite.is_belief:
+    if is_belief:
         lines += ["process_results: !function utils.process_belief"]
     lines += ["metric_list:", "  - metric: acc", "    aggregation: mean", "    higher_is_better: true"]
-    if suite.is_belief:
+    if is_belief:
         lines += ["  - metric: belief_kl", "    aggregation: mean", "    higher_is_better: false"]
-    return "\n".join([*lines, "metadata:", f"  version: {VERSION}", ""])
+    return "\n".join([*lines, "metadata:", f"  version: {version}", ""])

@@ -13,6 +13,7 @@ refused, not cut, because a model that misses the beginning answers another ques
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +72,21 @@ class HFPredictor:
             law[row] = self._session_laws(prefixes, [f"{label}\n" for label in stream.labels])
         return law / law.sum(-1, keepdims=True) if self.normalised else law
 
+    def outcome_logs(self, prefix: str, outcomes: Sequence[str]) -> Floats:
+        """Return the log-probability of each text [outcomes] after ``prefix``, each scored by the tokens of its own.
+
+        Raises:
+            ValueError: text and outcome are longer than the model's context, or the tokenizer doesn't know them.
+        """
+        rows = [self._ids(prefix + outcome) for outcome in outcomes]
+        self._check_length(max(map(len, rows)))
+        return self._label_logs(rows, common(rows))
+
+    def fits(self, text: str) -> bool:
+        """Tell if a text is within the model's context."""
+        most = self._most_tokens()
+        return most is None or len(self._ids(text)) <= most
+
     def _session_laws(self, prefixes: list[str], labels: list[str]) -> Floats:
         """[reveals, labels] of one session, whose text before each reveal is in ``prefixes``.
 
@@ -91,12 +107,12 @@ class HFPredictor:
             logs = self._log_probabilities([session])[0]
             pairs = zip(ids_by_reveal, shared, strict=True)
             return np.exp(np.array([[logs[count - 1, row[count]] for row in rows] for rows, count in pairs]))
-        return np.array([self._label_laws(*pair) for pair in zip(ids_by_reveal, shared, strict=True)])
+        return np.array([np.exp(self._label_logs(*pair)) for pair in zip(ids_by_reveal, shared, strict=True)])
 
-    def _label_laws(self, rows: list[list[int]], count: int) -> Floats:
-        """[labels]: the probability of each label's tokens from token ``count`` on, given all tokens before them."""
+    def _label_logs(self, rows: list[list[int]], count: int) -> Floats:
+        """[labels]: the log-probability of each label's tokens from token ``count`` on, given all before them."""
         logs = self._log_probabilities(rows)
-        return np.exp([sum(logs[n][at - 1, row[at]] for at in range(count, len(row))) for n, row in enumerate(rows)])
+        return np.array([sum(logs[n][at - 1, row[at]] for at in range(count, len(row))) for n, row in enumerate(rows)])
 
     @torch.no_grad()
     def _log_probabilities(self, rows: list[list[int]]) -> list[Floats]:
@@ -135,16 +151,20 @@ class HFPredictor:
 
     def _check_length(self, length: int) -> None:
         """Raise ValueError where the model's context is shorter than ``length`` tokens."""
-        config = self.model.config
-        if isinstance(config, SequenceConfig):
-            # ours are recurrent or have rotary positions: max_position_embeddings is there for fla's sake, no bound
-            return
-        # GPT-2 and its like call it n_positions; recurrent models (Mamba, RWKV) have neither, and no bound
-        most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        most = self._most_tokens()
         if most is not None and length > most:
             raise ValueError(
                 f"expected sessions of at most {most} tokens, the model's context, got {length}; give --commands fewer"
             )
+
+    def _most_tokens(self) -> int | None:
+        """The model's context in tokens; None where it has no bound."""
+        config = self.model.config
+        if isinstance(config, SequenceConfig):
+            # ours are recurrent or have rotary positions: max_position_embeddings is there for fla's sake, no bound
+            return None
+        # GPT-2 and its like call it n_positions; recurrent models (Mamba, RWKV) have neither, and no bound
+        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
 
 
 def common(rows: list[list[int]]) -> int:

@@ -12,6 +12,7 @@ from typing import TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from trace_mine.corpus.synthetic.game import Floats
@@ -124,11 +125,30 @@ def scored_beliefs(
                 if len(ids) > max_length or len(scored) >= most:
                     too_long += len(ids) > max_length
                     continue
-                prefix = model(torch.from_numpy(ids[None].astype(np.int64)).to(device), return_carry=True)
-                texts = _outcome_texts(row, belief)
-                log_law = np.array([_log_probability(model, prefix, encode_text(tokenizer, text)) for text in texts])
-                scored.append(_scored(number, belief, log_law))
+                logs = _logs_after(model, tokenizer, ids, _outcome_texts(row, belief), device)
+                scored.append(_scored(number, belief, logs))
     return scored, too_long
+
+
+def outcome_logs(
+    model: SequenceModel, tokenizer: PreTrainedTokenizerBase, prefix: Row, outcomes: Sequence[str]
+) -> Floats:
+    """Return the log-probability of each text [outcomes] after a prefix, a row's ``text`` and ``segments``."""
+    with evaluating(model) as device:
+        ids = encode_rows(tokenizer, [prefix], bos=True)[0].ids
+        return _logs_after(model, tokenizer, ids, outcomes, device)
+
+
+def _logs_after(
+    model: SequenceModel,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: NDArray[np.int32],
+    outcomes: Sequence[str],
+    device: torch.device,
+) -> Floats:
+    """The model runs over the prefix ``ids`` [tokens] once, and from the carry after it over each outcome."""
+    prefix = model(torch.from_numpy(ids[None].astype(np.int64)).to(device), return_carry=True)
+    return np.array([_log_probability(model, prefix, encode_text(tokenizer, text)) for text in outcomes])
 
 
 def _is_scorable(belief: TextBelief) -> bool:

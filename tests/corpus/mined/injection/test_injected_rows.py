@@ -14,7 +14,6 @@ from command_here import command, mine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "reference"))
 import edited_runs
-
 from trace_mine.corpus.mined import repository_candidates
 
 Make = Callable[..., Path]

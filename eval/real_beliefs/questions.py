@@ -1,0 +1,191 @@
+"""Questions: one reveal each of a row with beliefs, with the text before it and the exact law over its outcomes.
+
+A question asks for a law, not for a value: given ``text``, with what probability does each of ``outcomes`` come next?
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from trace_mine.corpus.synthetic.tasks import TASKS
+from trace_mine.train.held_out import Row
+
+LEAST_BITS = 0.05
+"""Entropy of a law below which a reveal is no question: its answer is certain to about one in two hundred."""
+
+MOST_CHARACTERS = 6_000
+"""Longest text of a question; the median row of edited functions has a third of it."""
+
+MOST_OUTCOMES = 64
+"""Largest number of outcomes of a question: each costs a language model a pass."""
+
+OF_A_PROGRAM = 4
+"""Questions about one program, at most: variants of one function, and reveals of one session, are alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A part of a question's text: characters ``start`` to ``end``, its role, and the number of its command."""
+
+    start: int
+    end: int
+    role: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One reveal.
+
+    Attributes:
+        name: which it is: the row's ``trace_id`` and the reveal's segment.
+        rung: of the ladder.
+        repository: where the program is from; empty for games.
+        program: its name in the repository, which variants of one program share.
+        text: all that stands before the outcome.
+        segments: the parts of ``text``, as a row has them.
+        ending: what stands after each outcome, a line end or nothing.
+        outcomes: the texts that could stand there, different ones.
+        law: the probability of each, by the exact filter.
+        shown: the index of the one that did stand there.
+        edits: draws that were put into the program; 0 in games and real draws.
+        distance: commands since the last reveal that was open, or since the beginning.
+
+    Raises:
+        ValueError: the law isn't one over two or more different outcomes, or ``shown`` is none of them.
+    """
+
+    name: str
+    rung: str
+    repository: str
+    program: str
+    text: str
+    segments: tuple[Segment, ...]
+    ending: str
+    outcomes: tuple[str, ...]
+    law: tuple[float, ...]
+    shown: int
+    edits: int
+    distance: int
+
+    def __post_init__(self) -> None:
+        if not 1 < len(self.outcomes) == len(self.law) == len(set(self.outcomes)):
+            raise ValueError(f"expected two outcomes or more with a probability each, got {self.outcomes}, {self.law}")
+        if not math.isclose(sum(self.law), 1.0, abs_tol=1e-6) or min(self.law) < 0:
+            raise ValueError(f"expected probabilities that sum to 1, got {self.law} in {self.name}")
+        if not 0 <= self.shown < len(self.outcomes):
+            raise ValueError(f"expected shown below {len(self.outcomes)}, got {self.shown} in {self.name}")
+
+    @property
+    def bits(self) -> float:
+        """The law's entropy in bits."""
+        return -sum(p * math.log2(p) for p in self.law if p > 0)
+
+
+def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[Question]:
+    """Take ``most`` questions of rows, alike many of each repository, and of each program OF_A_PROGRAM at most.
+
+    The choice depends on the rows alone, not on their order: by the hash of a question's name.
+    """
+    by_repository: defaultdict[str, list[Question]] = defaultdict(list)
+    of_program: defaultdict[tuple[str, str], int] = defaultdict(int)
+    found = sorted((each for row in rows for each in open_reveals(row, rung)), key=_order)
+    for question in found:
+        key = question.repository, question.program
+        # games have no program: each session is another one
+        if question.program and of_program[key] >= OF_A_PROGRAM:
+            continue
+        of_program[key] += 1
+        by_repository[question.repository].append(question)
+    taken: list[Question] = []
+    waiting = [by_repository[name] for name in sorted(by_repository)]
+    while waiting and len(taken) < most:
+        # a round takes one of each repository that has some left: a large one has no more than its share
+        waiting = [group for group in waiting if group]
+        taken += [group.pop(0) for group in waiting][: most - len(taken)]
+    return taken
+
+
+def open_reveals(row: Row, rung: str) -> list[Question]:
+    """All reveals of a row whose exact law has LEAST_BITS or more, where text and outcomes are within the limits."""
+    made: list[Question] = []
+    is_game = row["entry"] in TASKS
+    before = -1
+    for belief in row["beliefs"]:
+        segment = row["segments"][belief["segment"]]
+        if belief["method"] != "exact" or _bits(belief["probabilities"]) < LEAST_BITS:
+            continue
+        distance, before = segment["step"] - before, segment["step"]
+        shown = row["text"][segment["start"] : segment["end"]]
+        ending = "\n" if shown.endswith("\n") else ""
+        answer = shown.removesuffix("\n") if ending else shown
+        outcomes = list(belief["outcomes"])
+        fits = segment["start"] <= MOST_CHARACTERS and len(outcomes) <= MOST_OUTCOMES
+        if not fits or answer not in outcomes or "" in outcomes:
+            # an outcome that shows nothing has no text that a language model could give a probability to
+            continue
+        made.append(
+            Question(
+                name=f"{row['trace_id']}:{belief['segment']}",
+                rung=rung,
+                # of a game each session is another program
+                repository="" if is_game else row["repository"],
+                # variants of one program have its name, and a number behind
+                program="" if is_game else row["name"].partition("~")[0],
+                text=row["text"][: segment["start"]],
+                segments=tuple(
+                    Segment(start=part["start"], end=part["end"], role=part["role"], step=part["step"])
+                    for part in row["segments"][: belief["segment"]]
+                ),
+                ending=ending,
+                outcomes=tuple(outcomes),
+                law=tuple(belief["probabilities"]),
+                shown=outcomes.index(answer),
+                edits=len(row.get("edits", ())),
+                distance=distance,
+            )
+        )
+    return made
+
+
+def write_questions(path: Path, questions: Sequence[Question]) -> None:
+    """Write questions as JSON lines."""
+    lines = [json.dumps(asdict(question), ensure_ascii=True) for question in questions]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Read the questions that ``write_questions`` wrote.
+
+    Raises:
+        ValueError: there is no such file, or a line is no question.
+    """
+    if not path.is_file():
+        raise ValueError(f"expected questions in {path}, got no file; make them with trace-eval real-beliefs make")
+    names = {each.name for each in fields(Question)}
+    made: list[Question] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            if set(entry) != names:
+                raise ValueError(f"its fields are {', '.join(sorted(entry))}")
+            segments = tuple(Segment(**segment) for segment in entry.pop("segments"))
+            outcomes, law = tuple(entry.pop("outcomes")), tuple(entry.pop("law"))
+            made.append(Question(**entry, segments=segments, outcomes=outcomes, law=law))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"expected a question in line {number} of {path}, got another line: {error}") from None
+    return made
+
+
+def _bits(probabilities: Sequence[float]) -> float:
+    return -sum(p * math.log2(p) for p in probabilities if p > 0)
+
+
+def _order(question: Question) -> bytes:
+    return hashlib.sha256(question.name.encode()).digest()

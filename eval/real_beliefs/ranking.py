@@ -1,0 +1,66 @@
+"""All predictors on all rungs: baselines, runs and local models, as results and as a table of the ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trace_mine.eval.hf import hf_predictor
+from trace_mine.eval.real_beliefs.asking import UNANSWERED, ModelAnswer, answers_of_model, answers_of_run
+from trace_mine.eval.real_beliefs.ladder import RUNGS
+from trace_mine.eval.real_beliefs.making import TRAINING
+from trace_mine.eval.real_beliefs.predictors import baselines
+from trace_mine.eval.real_beliefs.questions import read_questions
+from trace_mine.eval.real_beliefs.scoring import score
+from trace_mine.eval.results import Result
+from trace_mine.eval.subjects import subject
+
+METRICS = ("KL among outcomes", "top-1 among outcomes", "calibration error")
+"""Those of the table; a file of results has more, by entropy, edits and distance."""
+
+
+def score_all(benchmark: Path, runs: Sequence[Path], models: Sequence[Path]) -> list[Result]:
+    """Score the baselines, finished runs, and local causal language models on each rung that has questions.
+
+    Raises:
+        ValueError: the folder has no benchmark, or no questions; or a run or a model can't be opened or asked.
+    """
+    rungs = {rung: read_questions(benchmark / "questions" / f"{rung}.jsonl") for rung in RUNGS}
+    training = read_questions(benchmark / "questions" / f"{TRAINING}.jsonl")
+    asked = {rung: questions for rung, questions in rungs.items() if questions}
+    if not asked:
+        raise ValueError(f"expected questions in {benchmark}, got none; make the benchmark with --size full")
+    results: list[Result] = []
+    for name, law in baselines(training).items():
+        for questions in asked.values():
+            answers = [ModelAnswer(law(question), UNANSWERED) for question in questions]
+            results += score(questions, answers, model=name)
+    for folder in runs:
+        run = subject(folder)
+        for questions in asked.values():
+            results += score(questions, answers_of_run(run, questions), **run.named)
+    for folder in models:
+        model = hf_predictor(folder)
+        for questions in asked.values():
+            results += score(questions, answers_of_model(model, questions), model=model.name, run=model.name)
+    return results
+
+
+def table(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and lines of the ladder: a line for each predictor and metric, a column for each rung."""
+    rungs = list(dict.fromkeys(each.task for each in results))
+    whole = {(each.metric, each.model, each.run, each.seed, each.task): each for each in results if not each.place}
+    lines: list[tuple[str, ...]] = []
+    for metric in METRICS:
+        for model, run, seed in dict.fromkeys((each.model, each.run, each.seed) for each in results):
+            cells = [whole.get((metric, model, run, seed, rung)) for rung in rungs]
+            if any(cells):
+                lines.append((metric, model, run, *("" if each is None else _cell(each) for each in cells)))
+    return ("metric", "model", "run", *(rung.removeprefix("real-beliefs ") for rung in rungs)), lines
+
+
+def _cell(result: Result) -> str:
+    """The value, with its interval where it has one."""
+    if result.low != result.low:
+        return f"{result.value:.3f}"
+    return f"{result.value:.3f} [{result.low:.3f}, {result.high:.3f}]"
