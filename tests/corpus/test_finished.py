@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from command_here import Told, command
 from disturbances import files_of
+from own_process import OwnProcess, in_own_process
 
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined import miner, options
@@ -21,9 +22,11 @@ NOTHING = "nothing to do"
 
 
 @pytest.fixture(autouse=True)
-def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(miner, "code_hash", lambda: "pinned")
     monkeypatch.setitem(options.MineOptions.__init__.__kwdefaults__, "tracer_factory", "corpus_fakes:start_fake")
+    with in_own_process():
+        yield
 
 
 def module(*sources: str) -> str:
@@ -56,7 +59,7 @@ def test_nothing_is_opened_and_the_answer_is_the_same(root: Path, monkeypatch: p
         raise AssertionError("a repository was read, or a worker started")
 
     monkeypatch.setattr("trace_mine.corpus.mined.miner.RepositoryReader", nothing)
-    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", nothing)
+    monkeypatch.setattr(OwnProcess, "run", nothing)
     second = mine(root)
     assert second.returncode == 0 and NOTHING in second.stdout
     table = first.stdout[first.stdout.index("┏") :]

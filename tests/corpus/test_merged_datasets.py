@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from own_process import in_own_process
 
 from trace_mine.corpus.__main__ import main
 from trace_mine.corpus.errors import CorpusError
@@ -55,8 +56,8 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Datasets]:
             assert main([*inputs, "--out", str(made[key]), *FLAGS, *flags]) == 0
         return made[key]
 
-    with pytest.MonkeyPatch.context() as patch:
-        # the workers import it by name; nothing is traced
+    with in_own_process(), pytest.MonkeyPatch.context() as patch:
+        # imported by name; nothing is traced
         patch.setitem(options.MineOptions.__init__.__kwdefaults__, "tracer_factory", "corpus_fakes:start_fake")
         yield mine
 

@@ -13,10 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from own_process import in_own_process
 
 from trace_mine.corpus import splits
 from trace_mine.corpus.engines import ENGINES
@@ -62,8 +64,9 @@ ENTRIES = ("doctest", "script", "test")
 def run(
     out: Path, *inputs: object, jobs: int = 1, overwrite: bool = False, watcher: Any = None, **options: Any
 ) -> Merged:
+    """Mine in worker processes where there are several jobs, in this process where there is one."""
     chosen = MineOptions(tracer_factory="corpus_fakes:start_fake", **{"entries": ENTRIES, **options})
-    with open_ledger(out, overwrite=overwrite) as ledger:
+    with nullcontext() if jobs > 1 else in_own_process(), open_ledger(out, overwrite=overwrite) as ledger:
         origin = Mined([str(item) for item in inputs], chosen, ledger.sources)
         config = {**chosen.as_config(), "inputs": origin.input_names}
         return produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=watcher or Silent())
@@ -148,14 +151,14 @@ def test_a_finished_run_does_nothing_again(
     tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = make_repository("r", MIXED)
-    run(tmp_path / "out", repository)
+    run(tmp_path / "out", repository, jobs=2)
     before = everything_below(tmp_path / "out")
 
     def no_pool(*arguments: object, **options: object) -> None:
         raise AssertionError("a process was started")
 
     monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", no_pool)
-    run(tmp_path / "out", repository)
+    run(tmp_path / "out", repository, jobs=2)
     assert everything_below(tmp_path / "out") == before
 
 
