@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,6 @@ class UnconfinedReader(RepositoryReader):
     """A ``RepositoryReader`` without a jail; requests and answers are the same text."""
 
     def __init__(self, inputs: Sequence[Path], staging: Path, *, python: str = sys.executable, **levels: object):
-        assert python == sys.executable, "another interpreter reads in a process of its own"
         staging.mkdir(parents=True, exist_ok=True)
         self._staging = staging.resolve()
         self.level = 3
@@ -69,10 +69,16 @@ class UnconfinedReader(RepositoryReader):
         return str(path)
 
 
+def _reader(inputs: Sequence[Path], staging: Path, *, python: str = sys.executable, **levels: Any) -> RepositoryReader:
+    """A reader without a jail, but where another interpreter has to read."""
+    made = UnconfinedReader if python == sys.executable else RepositoryReader
+    return made(inputs, staging, python=python, **levels)
+
+
 @contextmanager
 def in_own_process() -> Iterator[None]:
     """A context in which the engine ``loky`` and the reader start no process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ENGINES, "loky", lambda jobs, address=None: OwnProcess())
-        patch.setattr(miner, "RepositoryReader", UnconfinedReader)
+        patch.setattr(miner, "RepositoryReader", _reader)
         yield

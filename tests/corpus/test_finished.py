@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command_here import Told, command
 from disturbances import files_of
-from own_process import OwnProcess, in_own_process
+from own_process import OwnProcess
 
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined import miner, options
@@ -22,11 +22,9 @@ NOTHING = "nothing to do"
 
 
 @pytest.fixture(autouse=True)
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(miner, "code_hash", lambda: "pinned")
     monkeypatch.setitem(options.MineOptions.__init__.__kwdefaults__, "tracer_factory", "corpus_fakes:start_fake")
-    with in_own_process():
-        yield
 
 
 def module(*sources: str) -> str:

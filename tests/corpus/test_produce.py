@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from own_process import in_own_process
+from own_process import OwnProcess, in_own_process
 
 from trace_mine.corpus import splits
 from trace_mine.corpus.engines import ENGINES
@@ -151,14 +151,14 @@ def test_a_finished_run_does_nothing_again(
     tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = make_repository("r", MIXED)
-    run(tmp_path / "out", repository, jobs=2)
+    run(tmp_path / "out", repository)
     before = everything_below(tmp_path / "out")
 
-    def no_pool(*arguments: object, **options: object) -> None:
-        raise AssertionError("a process was started")
+    def nothing(*arguments: object, **options: object) -> None:
+        raise AssertionError("units were run")
 
-    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", no_pool)
-    run(tmp_path / "out", repository, jobs=2)
+    monkeypatch.setattr(OwnProcess, "run", nothing)
+    run(tmp_path / "out", repository)
     assert everything_below(tmp_path / "out") == before
 
 
@@ -170,6 +170,7 @@ def test_a_changed_repository_is_mined_again(tmp_path: Path, make_repository: Ma
     assert len(list((tmp_path / "out" / ".ledger" / "results").iterdir())) == 1, "the old unit is gone"
 
 
+@pytest.mark.slow  # as workers of loky in test_clusters.py
 def test_a_unit_that_kills_its_worker_is_quarantined_alone(tmp_path: Path, make_repository: Make) -> None:
     files = {f"m{number}.py": doctests(*(f"x{number}_{i}" for i in range(32))) for number in range(4)}
     files["m1.py"] = doctests(*(f"x1_{i}" for i in range(31)), "DIE")
@@ -269,13 +270,13 @@ def test_snippets_over_which_the_sandbox_died_are_tried_again(
     files = {f"m{number}.py": doctests(*(f"S{number}_{i}" for i in range(32))) for number in range(3)}
     repository = make_repository("r", {**files, "last.py": doctests("JAIL", "other")})
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(whole, repository, jobs=2)
+    run(whole, repository)
     monkeypatch.setenv("FAKE_JAIL_DIES", "1")
-    stats = run(cut, repository, jobs=2).stats
+    stats = run(cut, repository).stats
     assert (stats["found"], stats["rows"], stats["drops"]) == (98, 97, {"jail_died": 1})
     done = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").glob("*.json")}
     monkeypatch.delenv("FAKE_JAIL_DIES")
-    run(cut, repository, jobs=2)
+    run(cut, repository)
     assert everything_below(cut) == everything_below(whole)
     now = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").glob("*.json")}
     assert sum(now[name] != done[name] for name in done) == 1, "one unit alone is done again"

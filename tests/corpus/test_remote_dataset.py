@@ -10,7 +10,6 @@ import fsspec
 import pytest
 from command_here import Told, command
 from disturbances import files_of
-from own_process import in_own_process
 
 import trace_mine
 from trace_mine.corpus.errors import CorpusError
@@ -21,14 +20,12 @@ FLAGS = ("--sources", "doctest", "--environment", "none", "--jobs", "1")
 
 
 @pytest.fixture(autouse=True)
-def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(miner, "code_hash", lambda: "pinned")
     monkeypatch.setitem(options.MineOptions.__init__.__kwdefaults__, "tracer_factory", "corpus_fakes:start_fake")
     monkeypatch.setenv("TRACE_MINE_CACHE", str(tmp_path / "cache"))
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)  # the reader's user reads the repositories
-    with in_own_process():
-        yield
 
 
 @pytest.fixture(params=["memory", pytest.param("file", marks=pytest.mark.slow)])
