@@ -118,7 +118,7 @@ class Elsewhere:
             self.start(["-m", "distributed.cli.dask_scheduler", "--port=0", *named])
             until(file.exists)
             for number in range(2):
-                worker = ["-m", "distributed.cli.dask_worker", "--nthreads=1", *named]
+                worker = ["-m", "distributed.cli.dask_worker", "--nthreads=1", "--no-nanny", *named]
                 self.start(worker, hides=True, cache=f"cache{number}")
             self.address = str(file)
         else:

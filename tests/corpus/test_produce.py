@@ -187,8 +187,9 @@ def test_other_code_of_ours_means_other_units(
     keys = []
     for code in ("one", "two", "one"):
         monkeypatch.setattr(miner, "code_hash", lambda code=code: code)
-        origin = Mined([str(repository)], MineOptions(entries=ENTRIES), tmp_path / "staging")
-        keys.append([unit.key for unit in origin.units()])
+        with in_own_process():
+            origin = Mined([str(repository)], MineOptions(entries=ENTRIES), tmp_path / "staging")
+            keys.append([unit.key for unit in origin.units()])
     assert keys[0] == keys[2] != keys[1]
 
 
