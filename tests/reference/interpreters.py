@@ -16,6 +16,11 @@ MINORS = ("3.11", "3.12", "3.13", "3.14")
 """Oldest first. A minor version that none of these is has never been tried."""
 
 
+OWN_ALONE = "TRACE_MINE_OWN_INTERPRETER"
+"""The environment variable that is 1 where a suite runs under each interpreter in turn: a test with the parameter
+``interpreter`` then runs for its own one, and for the others in their turns."""
+
+
 @cache
 def found(minor: str) -> str | None:
     """The interpreter of a minor version: this one, else pyenv's newest, else the one on PATH; None without any.
