@@ -127,7 +127,10 @@ def test_the_wheel_is_for_every_interpreter(wheel):
     assert re.fullmatch(rf"trace_mine-[\d.]+-py3-none-{platform}\.whl", wheel.name), wheel.name
 
 
-@pytest.mark.parametrize("minor", interpreters.MINORS)
+@pytest.mark.parametrize(
+    "minor",
+    [pytest.param(minor, marks=[pytest.mark.slow] * interpreters.is_between(minor)) for minor in interpreters.MINORS],
+)
 def test_the_one_wheel_runs_under_each_interpreter(wheel, minor, tmp_path):
     python = interpreters.found(minor)
     if python is None:

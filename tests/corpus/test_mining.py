@@ -113,7 +113,7 @@ def test_every_kind_of_snippet_becomes_a_row_that_replays(tmp_path: Path, make_r
     assert replayed.stdout == "{'replays': 7}\n", replayed.stdout + replayed.stderr
 
 
-@pytest.mark.parametrize("sources", ["doctest", "call"])
+@pytest.mark.parametrize("sources", [pytest.param("doctest", marks=pytest.mark.slow), "call"])
 def test_a_standard_library_module(tmp_path: Path, sources: str) -> None:
     rows, stats = mine(tmp_path / "out", "module:statistics", "--limit", 4, "--sources", sources, "--jobs", 1)
     assert stats["found"] == 4

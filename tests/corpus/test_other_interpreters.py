@@ -41,13 +41,12 @@ def double(n):
 '''
 
 
-def one_of_them() -> list[object]:
-    """Minor versions: of the others that are found the newest, and the rest as slow tests."""
-    others = [minor for minor in interpreters.MINORS if interpreters.found(minor) not in (None, sys.executable)]
-    return [pytest.param(minor, marks=[pytest.mark.slow] * (minor in others[:-1])) for minor in interpreters.MINORS]
+MINORS = [
+    pytest.param(minor, marks=[pytest.mark.slow] * interpreters.is_between(minor)) for minor in interpreters.MINORS
+]
 
 
-@pytest.fixture(scope="module", params=one_of_them())
+@pytest.fixture(scope="module", params=MINORS)
 def other(request: pytest.FixtureRequest) -> str:
     """Each interpreter but our own."""
     python = interpreters.found(request.param)

@@ -37,6 +37,14 @@ def found(minor: str) -> str | None:
     return None
 
 
+def is_between(minor: str) -> bool:
+    """True for one of the other interpreters that is not the newest of them: what runs under all of them is a slow test
+    there, and a quick one under this one and the newest.
+    """
+    others = [each for each in MINORS if found(each) not in (None, sys.executable)]
+    return minor in others[:-1]
+
+
 @cache
 def version_of(python: str) -> tuple[int, ...]:
     """The minor version of an interpreter, as ``(3, 12)``."""

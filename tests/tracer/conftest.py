@@ -354,7 +354,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             "interpreter",
             [
                 pytest.param(
-                    path, id=minor, marks=pytest.mark.skipif(path is None, reason=interpreters.not_found(minor))
+                    path,
+                    id=minor,
+                    marks=[
+                        pytest.mark.skipif(path is None, reason=interpreters.not_found(minor)),
+                        *[pytest.mark.slow] * interpreters.is_between(minor),
+                    ],
                 )
                 for minor, path in found.items()
             ],
