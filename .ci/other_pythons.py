@@ -8,6 +8,7 @@ skipped. Each interpreter has an environment of its own, made from constraints.t
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,8 @@ def run_suite(python: str, minor: str, arguments: list[str]) -> int:
     install = [environment, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[dev]"]
     subprocess.run(install, cwd=PROJECT, check=True)
     command = [environment, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider"]
-    return subprocess.run([*command, *arguments], cwd=PROJECT).returncode
+    own_alone = {**os.environ, interpreters.OWN_ALONE: "1"}
+    return subprocess.run([*command, *arguments], cwd=PROJECT, env=own_alone).returncode
 
 
 def main(arguments: list[str]) -> int:

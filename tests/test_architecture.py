@@ -3,6 +3,7 @@ library.
 """
 
 import ast
+import functools
 import graphlib
 import re
 import sys
@@ -37,7 +38,8 @@ FLOORS = ("protocol", "syntax", "draws", "observe", "readers", "states", "views"
 """Rooms of ``tracer/inside``, bottom first: a file imports from its own room and from those below it."""
 
 
-def imported(source: str) -> set[str]:
+@functools.cache
+def imported(source: str) -> frozenset[str]:
     """Dotted names of the modules that the source imports, at any depth."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -45,7 +47,7 @@ def imported(source: str) -> set[str]:
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             names.add("." * node.level + (node.module or ""))
-    return names
+    return frozenset(names)
 
 
 def short_names(source: str) -> set[str]:

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("trace-run", "trace-mine", "trace-synth", "trace-tokenize", "trace-train", "trace-eval")
 ROOMS = ("tracer", "corpus", "tokenizer", "train", "eval")
 TINY = ["max_steps=2", "batch_size=4", "evaluate_rows=2", "evaluate_at=[1]", "device=cpu"]
+UNPACKED = ("--no-deps", "--no-index", "--no-compile")  # what is not imported here need not be compiled, 3 s
 BUILT = shutil.ignore_patterns(
     ".git", ".venv", "venv", "build", "dist", "__pycache__", "*.egg-info", "*.so", ".*_cache", ".hypothesis", "traces"
 )
@@ -89,7 +90,7 @@ def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "env" / "bin" / "python"
     packages = Path(checked(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=folder).strip())
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
-    pip("-q", "--python", python, "install", "--no-deps", "--no-index", wheel, neighbour(folder), cwd=folder)
+    pip("-q", "--python", python, "install", *UNPACKED, wheel, neighbour(folder), cwd=folder)
     return python.parent
 
 
@@ -126,14 +127,17 @@ def test_the_wheel_is_for_every_interpreter(wheel):
     assert re.fullmatch(rf"trace_mine-[\d.]+-py3-none-{platform}\.whl", wheel.name), wheel.name
 
 
-@pytest.mark.parametrize("minor", interpreters.MINORS)
+@pytest.mark.parametrize(
+    "minor",
+    [pytest.param(minor, marks=[pytest.mark.slow] * interpreters.is_between(minor)) for minor in interpreters.MINORS],
+)
 def test_the_one_wheel_runs_under_each_interpreter(wheel, minor, tmp_path):
     python = interpreters.found(minor)
     if python is None:
         pytest.skip(interpreters.not_found(minor))
     checked(python, "-m", "venv", "--without-pip", "env", cwd=tmp_path)
     installed = tmp_path / "env" / "bin" / "python"
-    pip("-q", "--python", installed, "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
+    pip("-q", "--python", installed, "install", *UNPACKED, wheel, cwd=tmp_path)
     # the tracer needs nothing but the standard library, so no dependency is installed for each interpreter
     code = "import trace_mine; print(trace_mine.run('import sys\\nx = sys.version_info[:2]\\n').states[-1]['x'])"
     shown = checked(installed, "-P", "-c", code, cwd=tmp_path)

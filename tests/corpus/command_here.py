@@ -1,16 +1,23 @@
-"""``trace-mine`` in the process of the tests: one of its own takes a second of CPU to import what is here already."""
+"""``trace-mine`` in the process of the tests: one of its own takes a second of CPU to import what is here already.
+
+With ``--jobs 1`` its units are run and its repositories read in this process too (``own_process``); with more jobs by
+workers and a jail, as always elsewhere. What is mined here was written by these tests.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from own_process import in_own_process
 
 from trace_mine.corpus.__main__ import main
 
@@ -24,11 +31,18 @@ class Told:
     stderr: str
 
 
+def main_here(arguments: Sequence[str]) -> int:
+    """``main`` of the command: its exit code."""
+    is_here = "--engine" not in arguments and ("--jobs", "1") in pairwise(arguments)
+    with in_own_process() if is_here else contextlib.nullcontext():
+        return main(arguments)
+
+
 def command(*arguments: object) -> Told:
     """Run ``trace-mine`` with these arguments; the test is skipped where there is no sandbox."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([*map(str, arguments)])
+        code = main_here([*map(str, arguments)])
     if "expected a sandbox of level" in err.getvalue():
         pytest.skip(f"no sandbox here: {err.getvalue()[:200]}")
     return Told(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())

@@ -11,7 +11,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -40,26 +41,57 @@ def module(*sources: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class DeadlyRepository:
+    """A repository of six units, of which one kills each worker, and another one kills one while there is ``flag``.
+
+    ``files`` are those of its dataset as workers of loky make it without the flag.
+    """
+
+    root: Path
+    flag: Path
+    files: Mapping[str, bytes]
+
+
+ARGUMENTS = ("--sources", "doctest", "--environment", "none", "--jobs", "2")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(options.MineOptions.__init__.__kwdefaults__, "tracer_factory", "corpus_fakes:start_fake")
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, DeadlyRepository]:
+    return {}
+
+
+@pytest.fixture
+def deadly(fake: None, kept: dict[str, DeadlyRepository], tmp_path: Path) -> DeadlyRepository:
+    """Made once for all engines, by a test's own means: a worker imports the fake tracer by what a test sets."""
+    if not kept:
+        root, flag = tmp_path / "toolz", tmp_path / "flag"
+        root.mkdir()
+        (root / "pyproject.toml").write_text('[project]\nname = "toolz"\nversion = "1.0"\nlicense = "MIT"\n')
+        for number in range(6):
+            last = {2: "DIE", 4: f"'ONCE_{flag}'"}.get(number, "x")
+            (root / f"m{number}.py").write_text(module(*(f"x{number}_{i}" for i in range(31)), last))
+        assert command(root, *ARGUMENTS, "--out", tmp_path / "loky").returncode == 0
+        kept["toolz"] = DeadlyRepository(root, flag, files_of(tmp_path / "loky"))
+    return kept["toolz"]
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_killed_workers_cost_nothing_but_the_unit_that_kills_each_of_them(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, deadly: DeadlyRepository, tmp_path: Path
 ) -> None:
     """A worker is killed (SIGKILL) over one unit, and each one over another; loky undisturbed is the measure."""
     needs(name)
-    monkeypatch.setitem(options.MineOptions.__init__.__kwdefaults__, "tracer_factory", "corpus_fakes:start_fake")
-    root, flag = tmp_path / "toolz", tmp_path / "flag"
-    root.mkdir()
-    (root / "pyproject.toml").write_text('[project]\nname = "toolz"\nversion = "1.0"\nlicense = "MIT"\n')
-    for number in range(6):
-        last = {2: "DIE", 4: f"'ONCE_{flag}'"}.get(number, "x")
-        (root / f"m{number}.py").write_text(module(*(f"x{number}_{i}" for i in range(31)), last))
-    arguments = [root, "--sources", "doctest", "--environment", "none", "--jobs", "2"]
-    assert command(*arguments, "--out", tmp_path / "loky").returncode == 0
-    flag.touch()
-    told = command(*arguments, "--out", tmp_path / "out", "--engine", name)
+    deadly.flag.touch()
+    told = command(deadly.root, *ARGUMENTS, "--out", tmp_path / "out", "--engine", name)
     assert told.returncode == 0, told.stderr
-    assert not flag.exists(), "a worker was killed"
-    assert files_of(tmp_path / "out") == files_of(tmp_path / "loky")
+    assert not deadly.flag.exists(), "a worker was killed"
+    assert files_of(tmp_path / "out") == deadly.files
     assert json.loads((tmp_path / "out" / "stats.json").read_text())["drops"] == {"worker_died": 32}
 
 
@@ -86,7 +118,7 @@ class Elsewhere:
             self.start(["-m", "distributed.cli.dask_scheduler", "--port=0", *named])
             until(file.exists)
             for number in range(2):
-                worker = ["-m", "distributed.cli.dask_worker", "--nthreads=1", *named]
+                worker = ["-m", "distributed.cli.dask_worker", "--nthreads=1", "--no-nanny", *named]
                 self.start(worker, hides=True, cache=f"cache{number}")
             self.address = str(file)
         else:
@@ -174,13 +206,13 @@ def test_workers_that_see_nothing_of_the_disk_give_the_same_bytes(
     root.mkdir()
     (root / "pyproject.toml").write_text('[project]\nname = "toolz"\nversion = "1.0"\nlicense = "MIT"\n')
     (root / "data.txt").write_text("theirs")
-    for number in range(40):
+    for number in range(33):  # two units
         (root / f"m{number}.py").write_text(PROGRAM.format(number=number, doubled=2 * number))
     arguments = [root, "module:bisect", "--sources", "doctest,test", "--environment", "none", "--packages", packages]
     for path in (cluster.hidden, packages, packages / "helping", root, *root.iterdir()):
         path.chmod(0o755)
     whole = cluster.hidden / "loky"
-    assert command(*arguments, "--out", whole, "--jobs", "2").returncode == 0
+    assert command(*arguments, "--out", whole, "--jobs", "1").returncode == 0
     out = cluster.hidden / "out"
     told = command(*arguments, "--out", out, "--engine", name, "--address", cluster.address)
     assert told.returncode == 0, told.stderr

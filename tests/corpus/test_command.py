@@ -85,7 +85,7 @@ def test_a_process_has_the_exit_code_of_wrong_usage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mine", pytest.param("automaton", marks=pytest.mark.slow)])
 def test_a_folder_that_is_called_like_a_command_is_named_with_its_path(here: Path, name: str) -> None:
     (here / name).mkdir()
-    told = command(f"./{name}")
+    told = command(f"./{name}", "--jobs", "1")
     assert told.returncode == 1 and "no snippet was found" in told.stderr
     told = command("--out", "automaton", f"./{name}", "--jobs", "1")  # as an option's value it is one
     assert told.returncode == 1 and "no snippet was found" in told.stderr
@@ -116,12 +116,12 @@ def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
         assert expected in told.stdout.split(), told.stdout + told.stderr
 
 
-def test_an_empty_folder_exits_1(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    told = started("empty", cwd=tmp_path)
+def test_an_empty_folder_exits_1(here: Path) -> None:
+    (here / "empty").mkdir()
+    told = command("empty", "--jobs", 1)
     assert told.returncode == 1
     assert "no snippet was found" in told.stderr
-    assert (tmp_path / "traces" / "stats.json").exists()
+    assert (here / "traces" / "stats.json").exists()
 
 
 def test_only_drops_exit_1(tmp_path: Path, make_repository: Make) -> None:

@@ -20,7 +20,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("disturbed")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o755)  # the jail's user reads the repositories
-    yield Scene(folder, write_repositories(folder / "repositories", 2, 1))
+    # without the runs for calls and the environments: as a script disturbances.py has them too
+    options = ("--sources", "doctest", "--environment", "none")
+    yield Scene(folder, write_repositories(folder / "repositories", 2, 1), *options)
 
 
 # A trial takes two commands, some seconds each.

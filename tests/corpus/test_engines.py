@@ -18,7 +18,17 @@ from trace_mine.corpus.errors import CorpusError
 PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
-@pytest.fixture(scope="module", params=[(name, jobs) for name in ENGINES for jobs in (1, 2)], ids=str)
+def numbers_of_workers() -> list[object]:
+    """(engine, workers): with a single worker a cluster of its own keeps the same contract, and takes seconds more."""
+    pairs = [(name, jobs) for name in ENGINES for jobs in (1, 2)]
+    is_slow = [name in PACKAGES and jobs == 1 for name, jobs in pairs]
+    return [
+        pytest.param(pair, id=str(pair), marks=[pytest.mark.slow] * slow)
+        for pair, slow in zip(pairs, is_slow, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module", params=numbers_of_workers())
 def made(request: pytest.FixtureRequest) -> Iterator[tuple[Engine, int]]:
     """An engine and its number of workers, kept for all tests, since clusters take seconds to start."""
     name, jobs = request.param

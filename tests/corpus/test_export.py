@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from command_here import main_here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.corpus.__main__ import main
 from trace_mine.corpus.export.codeexecutor import ExecutedLine, read_line, render_lines
 from trace_mine.corpus.export.counts import WORDS, NotGiven
 from trace_mine.corpus.export.cruxeval import crux_triples, is_literal, spelt_arguments
@@ -327,8 +327,8 @@ def mined(tmp_path_factory):
     (folder / "kit" / "kit" / "__init__.py").write_text("")
     (folder / "kit" / "kit" / "m.py").write_text(MODULE)
     arguments = [str(folder / "kit"), "--sources", "doctest", "--jobs", "1", "--environment", "none"]
-    assert main([*arguments, "--out", str(folder / "kept"), "--keep", "records"]) == 0
-    assert main([*arguments, "--out", str(folder / "plain")]) == 0
+    assert main_here([*arguments, "--out", str(folder / "kept"), "--keep", "records"]) == 0
+    assert main_here([*arguments, "--out", str(folder / "plain")]) == 0
     return folder
 
 
@@ -370,7 +370,7 @@ def test_every_format_is_written_read_and_counted(name, mined, tmp_path, capsys)
     import datasets
 
     out = tmp_path / "out"
-    assert main(["export", str(mined / "kept"), "--format", name, "--out", str(out)]) == 0
+    assert main_here(["export", str(mined / "kept"), "--format", name, "--out", str(out)]) == 0
     report = json.loads((out / "export.json").read_text())
     rows, lines = rows_of(mined / "kept", "data"), lines_of(out)
     assert report["format"] == name and report["data"]["read"] == len(rows) and report["data"]["lines"] == len(lines)
@@ -391,7 +391,7 @@ def test_every_format_is_written_read_and_counted(name, mined, tmp_path, capsys)
 
 
 def exported(mined: Path, tmp_path: Path, name: str) -> list[dict]:
-    assert main(["export", str(mined / "plain"), "--format", name, "--out", str(tmp_path / "out")]) == 0
+    assert main_here(["export", str(mined / "plain"), "--format", name, "--out", str(tmp_path / "out")]) == 0
     return lines_of(tmp_path / "out")
 
 
@@ -465,7 +465,7 @@ def test_lines_tell_each_event(mined, tmp_path):
 
 def test_wrong_usage_is_told(mined, tmp_path, capsys):
     def fails(*arguments: str) -> str:
-        assert main(["export", *arguments]) == 2
+        assert main_here(["export", *arguments]) == 2
         return capsys.readouterr().err
 
     data, out = str(mined / "plain"), str(tmp_path / "out")
@@ -487,9 +487,9 @@ def test_an_older_dataset_gives_its_sessions_and_says_why_no_more(mined, tmp_pat
     (old / "data").mkdir(parents=True)
     for file in (mined / "plain" / "data").glob("*.parquet"):
         pq.write_table(pq.read_table(file).drop_columns(["events", "no_session"]), old / "data" / file.name)
-    assert main(["export", str(old), "--format", "repl", "--out", str(tmp_path / "repl")]) == 0
+    assert main_here(["export", str(old), "--format", "repl", "--out", str(tmp_path / "repl")]) == 0
     assert len(lines_of(tmp_path / "repl")) == 6
-    assert main(["export", str(old), "--format", "cwm", "--out", str(tmp_path / "cwm")]) == 1
+    assert main_here(["export", str(old), "--format", "cwm", "--out", str(tmp_path / "cwm")]) == 1
     assert "no_events 6" in capsys.readouterr().err
     assert not (tmp_path / "cwm").exists() and [*tmp_path.glob(".cwm*")] == []
 
@@ -506,7 +506,7 @@ def test_a_row_without_what_the_format_reads_costs_itself_alone(mined, tmp_path,
             table.set_column(table.schema.get_field_index("text"), "text", pyarrow.array(texts, pyarrow.string())),
             bad / "data" / file.name,
         )
-    assert main(["export", str(bad), "--format", "repl", "--out", str(tmp_path / "repl")]) == 0
+    assert main_here(["export", str(bad), "--format", "repl", "--out", str(tmp_path / "repl")]) == 0
     assert "not given: damaged 1" in capsys.readouterr().out
     assert len(lines_of(tmp_path / "repl")) == 5 and all(line["text"] for line in lines_of(tmp_path / "repl"))
 
@@ -522,8 +522,8 @@ def test_damaged_events_cost_their_row_alone(mined, tmp_path, capsys):
         events[0] = "AAAA"
         column = table.schema.get_field_index("events")
         pq.write_table(table.set_column(column, "events", pyarrow.array(events)), bad / "data" / file.name)
-    assert main(["export", str(bad), "--format", "cwm", "--out", str(tmp_path / "cwm")]) == 0
+    assert main_here(["export", str(bad), "--format", "cwm", "--out", str(tmp_path / "cwm")]) == 0
     assert "not given: damaged 1" in capsys.readouterr().out and len(lines_of(tmp_path / "cwm")) == 5
     (bad / "data" / "train-00001-of-00002.parquet").write_bytes(b"PAR1")
-    assert main(["export", str(bad), "--format", "cwm", "--out", str(tmp_path / "again")]) == 1
+    assert main_here(["export", str(bad), "--format", "cwm", "--out", str(tmp_path / "again")]) == 1
     assert "damaged" in capsys.readouterr().err and not (tmp_path / "again").exists()

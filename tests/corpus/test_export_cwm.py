@@ -7,9 +7,9 @@ import json
 import re
 
 import pytest
+from command_here import main_here
 
 import cwm_frames
-from trace_mine.corpus.__main__ import main
 
 # no comprehension: from 3.12 on settrace tells each turn of it as a line, which the record leaves out
 MODULE = '''\
@@ -104,8 +104,8 @@ def exported(tmp_path_factory):
     (folder / "kit").mkdir()
     (folder / "kit" / "m.py").write_text(MODULE)
     arguments = ["--sources", "doctest", "--jobs", "1", "--environment", "none", "--keep-duplicates"]
-    assert main([str(folder / "kit"), *arguments, "--out", str(folder / "rows")]) == 0
-    assert main(["export", str(folder / "rows"), "--format", "cwm", "--out", str(folder / "cwm")]) == 0
+    assert main_here([str(folder / "kit"), *arguments, "--out", str(folder / "rows")]) == 0
+    assert main_here(["export", str(folder / "rows"), "--format", "cwm", "--out", str(folder / "cwm")]) == 0
     lines = [json.loads(line) for file in (folder / "cwm" / "data").glob("*.jsonl") for line in open(file)]
     return {line["name"].rpartition(".")[2]: line["text"] for line in lines}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from command_here import Told, command
 from disturbances import files_of
+from own_process import OwnProcess
 
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined import miner, options
@@ -56,7 +57,7 @@ def test_nothing_is_opened_and_the_answer_is_the_same(root: Path, monkeypatch: p
         raise AssertionError("a repository was read, or a worker started")
 
     monkeypatch.setattr("trace_mine.corpus.mined.miner.RepositoryReader", nothing)
-    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", nothing)
+    monkeypatch.setattr(OwnProcess, "run", nothing)
     second = mine(root)
     assert second.returncode == 0 and NOTHING in second.stdout
     table = first.stdout[first.stdout.index("┏") :]

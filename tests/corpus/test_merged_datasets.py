@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from command_here import main_here
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_mine.corpus.__main__ import main
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined import options
@@ -52,11 +52,11 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Datasets]:
         if key not in made:
             made[key] = folder / f"{len(made)}"
             inputs = [str(folder / "repositories" / NAMES[number]) for number in numbers]
-            assert main([*inputs, "--out", str(made[key]), *FLAGS, *flags]) == 0
+            assert main_here([*inputs, "--out", str(made[key]), *FLAGS, *flags]) == 0
         return made[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        # the workers import it by name; nothing is traced
+        # imported by name; nothing is traced
         patch.setitem(options.MineOptions.__init__.__kwdefaults__, "tracer_factory", "corpus_fakes:start_fake")
         yield mine
 
@@ -65,7 +65,7 @@ ALL = (0, 1, 2)
 
 
 def merged(out: Path, *parts: Path) -> Path:
-    assert main(["merge", *map(str, parts), "--out", str(out)]) == 0
+    assert main_here(["merge", *map(str, parts), "--out", str(out)]) == 0
     return out
 
 
@@ -108,7 +108,7 @@ def test_datasets_of_other_inputs_become_one_and_follow_their_parts(datasets: Da
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     capsys.readouterr()
-    assert main(["merge", *map(str, arguments)]) != 0
+    assert main_here(["merge", *map(str, arguments)]) != 0
     return " ".join(capsys.readouterr().err.split())
 
 
@@ -145,9 +145,9 @@ def test_a_part_that_is_not_finished_is_refused(
 
 def test_limits_and_shards_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(tmp_path), "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--shard", "1/2", "--limit", "3"]) == 2
+    assert main_here([*arguments, "--shard", "1/2", "--limit", "3"]) == 2
     for text in ("0/2", "3/2", "1/0", "a/b", "1"):
-        assert main([*arguments, "--shard", text]) == 2
+        assert main_here([*arguments, "--shard", text]) == 2
         assert "shard" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_here import mine
+from command_here import command, mine
 
 Make = Callable[..., Path]
 REPLAY = Path(__file__).resolve().parents[2] / "docs" / "examples" / "replay_rows.py"
@@ -82,7 +82,8 @@ class Cases(unittest.TestCase):
 
 def test_every_kind_of_snippet_becomes_a_row_that_replays(tmp_path: Path, make_repository: Make) -> None:
     root = make_repository("shop", REPOSITORY)
-    rows, stats = mine(tmp_path / "out", root, "--jobs", 1, "--sources", "doctest,script,test")
+    # with two jobs, by workers and a reader in a jail: with one by this process
+    rows, stats = mine(tmp_path / "out", root, "--jobs", 2, "--sources", "doctest,script,test")
     assert stats["drops"] == {"needs_fixture": 1}
     by_name = {row["name"]: row for row in rows}
     assert set(by_name) == {
@@ -112,11 +113,11 @@ def test_every_kind_of_snippet_becomes_a_row_that_replays(tmp_path: Path, make_r
     assert replayed.stdout == "{'replays': 7}\n", replayed.stdout + replayed.stderr
 
 
-@pytest.mark.parametrize("sources", ["doctest", "call"])
+@pytest.mark.parametrize("sources", [pytest.param("doctest", marks=pytest.mark.slow), "call"])
 def test_a_standard_library_module(tmp_path: Path, sources: str) -> None:
-    rows, stats = mine(tmp_path / "out", "module:statistics", "--limit", 6, "--sources", sources, "--jobs", 1)
-    assert stats["found"] == 6
-    assert len(rows) >= (5 if sources == "doctest" else 2), stats
+    rows, stats = mine(tmp_path / "out", "module:statistics", "--limit", 4, "--sources", sources, "--jobs", 1)
+    assert stats["found"] == 4
+    assert len(rows) >= (3 if sources == "doctest" else 1), stats
     for row in rows:
         assert json.loads(row["setup"])["sys_path"] == []
         assert (row["repository"], row["licence"], row["path"]) == ("cpython", "PSF-2.0", "statistics.py")
@@ -138,10 +139,8 @@ def test_dependencies_are_bound_and_recorded(tmp_path: Path, make_repository: Ma
 def test_a_hostile_repository_cannot_reach_the_terminal(tmp_path: Path, make_repository: Make) -> None:
     text = 'def f():\n    r"""\n    >>> print("\\x1b]0;owned\\x07")\n    """\n'
     root = make_repository("r", {"m.py": text})
-    command = [sys.executable, "-m", "trace_mine.corpus", str(root), "--out", str(tmp_path / "out")]
-    command += ["--sources", "doctest", "--jobs", "1"]
-    told = subprocess.run(command, capture_output=True, timeout=200)
-    assert b"\x1b" not in told.stdout + told.stderr
+    told = command(root, "--out", tmp_path / "out", "--sources", "doctest", "--environment", "none", "--jobs", 1)
+    assert "\x1b" not in told.stdout + told.stderr and "owned" in told.stdout
     assert told.returncode in (0, 1)
 
 

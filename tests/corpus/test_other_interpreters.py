@@ -41,7 +41,12 @@ def double(n):
 '''
 
 
-@pytest.fixture(scope="module", params=list(interpreters.MINORS))
+MINORS = [
+    pytest.param(minor, marks=[pytest.mark.slow] * interpreters.is_between(minor)) for minor in interpreters.MINORS
+]
+
+
+@pytest.fixture(scope="module", params=MINORS)
 def other(request: pytest.FixtureRequest) -> str:
     """Each interpreter but our own."""
     python = interpreters.found(request.param)

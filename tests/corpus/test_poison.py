@@ -11,8 +11,6 @@ import gzip
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_here import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_produce import doctests, errors_of, everything_below, pinned_code, run
@@ -462,11 +461,9 @@ def test_the_poison_repository_costs_only_itself(tmp_path: Path, make_repository
     good = make_repository("good", {"m.py": 'def f():\n    """\n    >>> 1 + 1\n    2\n    """\n'})
     poison = make_repository("poison", {"p.py": REACH + forging})
     for _ in range(2):
-        command = [sys.executable, "-m", "trace_mine.corpus", str(poison), str(good), "--out", str(tmp_path / "out")]
-        command += ["--sources", "doctest"]  # calls are harvested from the forgeries as well, where they find something
-        told = subprocess.run([*command, "--jobs", "1"], capture_output=True, text=True, timeout=200)
-        if "expected a sandbox of level" in told.stderr:
-            pytest.skip(f"no sandbox here: {told.stderr[:200]}")
+        # calls are harvested from the forgeries as well, where they find something
+        arguments = ("--sources", "doctest", "--environment", "none", "--jobs", 1)
+        told = command(poison, good, "--out", tmp_path / "out", *arguments)
         assert told.returncode == 0 and "Traceback" not in told.stderr, told.stderr
         stats = json.loads((tmp_path / "out" / "stats.json").read_text())
         assert stats["found"] == 1 + len(FORGERIES) == stats["rows"] + sum(stats["drops"].values())

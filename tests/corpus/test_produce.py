@@ -13,10 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from own_process import OwnProcess, in_own_process
 
 from trace_mine.corpus import splits
 from trace_mine.corpus.engines import ENGINES
@@ -62,8 +64,9 @@ ENTRIES = ("doctest", "script", "test")
 def run(
     out: Path, *inputs: object, jobs: int = 1, overwrite: bool = False, watcher: Any = None, **options: Any
 ) -> Merged:
+    """Mine in worker processes where there are several jobs, in this process where there is one."""
     chosen = MineOptions(tracer_factory="corpus_fakes:start_fake", **{"entries": ENTRIES, **options})
-    with open_ledger(out, overwrite=overwrite) as ledger:
+    with nullcontext() if jobs > 1 else in_own_process(), open_ledger(out, overwrite=overwrite) as ledger:
         origin = Mined([str(item) for item in inputs], chosen, ledger.sources)
         config = {**chosen.as_config(), "inputs": origin.input_names}
         return produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=watcher or Silent())
@@ -151,10 +154,10 @@ def test_a_finished_run_does_nothing_again(
     run(tmp_path / "out", repository)
     before = everything_below(tmp_path / "out")
 
-    def no_pool(*arguments: object, **options: object) -> None:
-        raise AssertionError("a process was started")
+    def nothing(*arguments: object, **options: object) -> None:
+        raise AssertionError("units were run")
 
-    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", no_pool)
+    monkeypatch.setattr(OwnProcess, "run", nothing)
     run(tmp_path / "out", repository)
     assert everything_below(tmp_path / "out") == before
 
@@ -167,6 +170,7 @@ def test_a_changed_repository_is_mined_again(tmp_path: Path, make_repository: Ma
     assert len(list((tmp_path / "out" / ".ledger" / "results").iterdir())) == 1, "the old unit is gone"
 
 
+@pytest.mark.slow  # as workers of loky in test_clusters.py
 def test_a_unit_that_kills_its_worker_is_quarantined_alone(tmp_path: Path, make_repository: Make) -> None:
     files = {f"m{number}.py": doctests(*(f"x{number}_{i}" for i in range(32))) for number in range(4)}
     files["m1.py"] = doctests(*(f"x1_{i}" for i in range(31)), "DIE")
@@ -183,8 +187,9 @@ def test_other_code_of_ours_means_other_units(
     keys = []
     for code in ("one", "two", "one"):
         monkeypatch.setattr(miner, "code_hash", lambda code=code: code)
-        origin = Mined([str(repository)], MineOptions(entries=ENTRIES), tmp_path / "staging")
-        keys.append([unit.key for unit in origin.units()])
+        with in_own_process():
+            origin = Mined([str(repository)], MineOptions(entries=ENTRIES), tmp_path / "staging")
+            keys.append([unit.key for unit in origin.units()])
     assert keys[0] == keys[2] != keys[1]
 
 
@@ -266,13 +271,13 @@ def test_snippets_over_which_the_sandbox_died_are_tried_again(
     files = {f"m{number}.py": doctests(*(f"S{number}_{i}" for i in range(32))) for number in range(3)}
     repository = make_repository("r", {**files, "last.py": doctests("JAIL", "other")})
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(whole, repository, jobs=2)
+    run(whole, repository)
     monkeypatch.setenv("FAKE_JAIL_DIES", "1")
-    stats = run(cut, repository, jobs=2).stats
+    stats = run(cut, repository).stats
     assert (stats["found"], stats["rows"], stats["drops"]) == (98, 97, {"jail_died": 1})
     done = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").glob("*.json")}
     monkeypatch.delenv("FAKE_JAIL_DIES")
-    run(cut, repository, jobs=2)
+    run(cut, repository)
     assert everything_below(cut) == everything_below(whole)
     now = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").glob("*.json")}
     assert sum(now[name] != done[name] for name in done) == 1, "one unit alone is done again"

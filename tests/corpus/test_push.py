@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,13 +26,14 @@ ROOT = Path(__file__).parents[2]
 LOAD = """
 import json, sys
 from datasets import load_dataset
-found = {}
-for name in ("default", "uncertain", "records"):
-    for split, rows in load_dataset(sys.argv[1], name).items():
-        found[f"{name} {split}"] = [json.dumps(row, sort_keys=True) for row in rows]
-streamed = load_dataset(sys.argv[1], "uncertain", split="test", streaming=True)
-assert [json.dumps(row, sort_keys=True) for row in streamed] == found["uncertain test"]
-print(json.dumps(found))
+def loaded(name):
+    found = {}
+    for kind in ("default", "uncertain", "records"):
+        for split, rows in load_dataset(name, kind).items():
+            found[f"{kind} {split}"] = [json.dumps(row, sort_keys=True) for row in rows]
+    streamed = load_dataset(name, "uncertain", split="test", streaming=True)
+    assert [json.dumps(row, sort_keys=True) for row in streamed] == found["uncertain test"]
+    return found
 """
 
 
@@ -65,7 +67,9 @@ def push(hub: StandIn, home: Path, *arguments: object, token: str = TOKEN) -> su
     return done(hub, home, "-m", "trace_mine.corpus", "push", *arguments, token=token)
 
 
-def test_what_is_pushed_is_loaded_back_as_it_was(made: Path, hub: StandIn, tmp_path: Path) -> None:
+def test_what_is_pushed_is_loaded_back_as_it_was(
+    made: Path, hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = push(hub, tmp_path, made, "me/traces")
     assert told.returncode == 0, told.stderr
     assert hub.repositories["me/traces"]["private"] and TOKEN not in told.stdout + told.stderr
@@ -75,10 +79,12 @@ def test_what_is_pushed_is_loaded_back_as_it_was(made: Path, hub: StandIn, tmp_p
     changed = [path for path, data in files.items() if data != (made / path).read_bytes()]
     assert changed == ["README.md"] and b'load_dataset("me/traces"' in files["README.md"]
     assert len(hub.commits) == 1, "all of it at once"
-    back = done(hub, tmp_path, "-c", LOAD, "me/traces")
+    back = done(hub, tmp_path, "-c", f"{LOAD}\nprint(json.dumps(loaded('me/traces')))")
     assert back.returncode == 0, back.stderr[-2000:]
-    here = done(hub, tmp_path, "-c", LOAD, made)
-    assert json.loads(back.stdout) == json.loads(here.stdout) and len(json.loads(back.stdout)) == 9
+    here: dict[str, Any] = {}
+    exec(LOAD, here)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    assert json.loads(back.stdout) == here["loaded"](str(made)) and len(json.loads(back.stdout)) == 9
 
 
 def test_an_upload_goes_on_where_it_was_cut_off(made: Path, hub: StandIn, tmp_path: Path) -> None:

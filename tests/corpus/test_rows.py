@@ -114,18 +114,20 @@ def test_parquet_is_an_inverse_pair(
 def test_shards_are_cut_named_and_the_same_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the same however many rows wait together to become columns."""
     schema = features().arrow_schema
+    monkeypatch.setattr("trace_mine.corpus.shards.GROUP_ROWS", 100)
+    num_rows = 250
     contents = []
     for name, waiting in (("first", 1 << 20), ("second", 10_000), ("third", 1 << 30)):
         monkeypatch.setattr("trace_mine.corpus.shards.WAITING_BYTES", waiting)
         folder = tmp_path / name
         folder.mkdir()
         writer = ShardWriter(folder, "test", schema, shard_bytes=1)
-        for number in range(2500):
+        for number in range(num_rows):
             writer.write(row_of(f"x = {number}"))
         shards = writer.close()
         assert [shard.name for shard in shards] == [f"test-{number:05d}-of-00003.parquet" for number in range(3)]
         contents.append([shard.read_bytes() for shard in shards])
-        assert [row["text"] for row in read_back(folder)] == [f">>> x = {number}\n1\n" for number in range(2500)]
+        assert [row["text"] for row in read_back(folder)] == [f">>> x = {number}\n1\n" for number in range(num_rows)]
     assert contents[0] == contents[1] == contents[2]
 
 

@@ -24,8 +24,8 @@ from trace_mine.corpus.work import Marker
 
 Make = Callable[..., Path]
 
-SLOW_FILES = dict(list(SLOW.items())[:14])
-"""112 snippets of a twentieth of a second."""
+SLOW_FILES = dict(list(SLOW.items())[:8])
+"""64 snippets of a twentieth of a second."""
 
 
 @pytest.fixture(autouse=True)
@@ -142,10 +142,10 @@ def test_rows_are_written_while_the_run_goes_on(
                 assert sum(map(len, rows.values())) == stats["rows"]
                 read.append(stats["rows"])
 
-    stats = run(out, make_repository("r", SLOW_FILES), jobs=2, watcher=Reading()).stats
+    stats = run(out, make_repository("r", SLOW_FILES), watcher=Reading()).stats
     assert read, "no rows were written in ten seconds of a run"
     assert read == sorted(read)
-    assert read[0] < stats["rows"] == 112
+    assert read[0] < stats["rows"] == 64
     assert "unfinished" not in stats
 
 
@@ -178,8 +178,8 @@ def test_a_full_disk_is_told_and_ends_nothing(
     monkeypatch.setattr(rows_so_far, "merge", full)
     monkeypatch.setitem(RowsSoFar.__init__.__kwdefaults__ or {}, "first_seconds", 0.1)
     watcher = Telling()
-    stats = run(tmp_path / "out", make_repository("r", SLOW_FILES), jobs=2, watcher=watcher).stats
-    assert stats["rows"] == 112
+    stats = run(tmp_path / "out", make_repository("r", SLOW_FILES), watcher=watcher).stats
+    assert stats["rows"] == 64
     assert [line for line in watcher.lines if "can't be written" in line], watcher.lines
 
 

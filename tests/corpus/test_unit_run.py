@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from own_process import OwnProcess
 
-from trace_mine.corpus.engines import KeyFeed, KeyList, KeySource, PlanningEnded, UnitCall
+from trace_mine.corpus.engines import KeyFeed, KeyList, PlanningEnded
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.unit_run import UnitRun
-from trace_mine.corpus.work import Dropped, Item, Marker, Payload, WorkUnit
+from trace_mine.corpus.work import Dropped, Item, Payload, WorkUnit
 
 SNIPPET = {"path": "m.py", "name": "f", "repository": "r", "entry": "doctest", "line": 1}
 PATIENCE = 20.0
 """Seconds after which a test says that what it waits for does not come."""
-
-
-class HereEngine:
-    """Runs each unit in the thread that asks; ``before`` is called before each."""
-
-    def __init__(self, before: Callable[[str], None] = lambda key: None) -> None:
-        self.before = before
-        self.is_closed = False
-
-    def run(self, task: UnitCall, keys: KeySource) -> Generator[tuple[str, Marker], None, None]:
-        try:
-            while keys.left() != 0:
-                key = keys.take()
-                if key is None:
-                    keys.wait(1, 0.05)
-                    continue
-                self.before(key)
-                yield key, task(key)
-        finally:
-            self.is_closed = True
-
-    def close(self) -> None: ...
 
 
 def traces(payload: Payload) -> Iterator[Item]:
@@ -59,7 +38,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 def test_the_first_unit_is_finished_before_the_second_one_is_planned(tmp_path: Path) -> None:
     ledger, done = Ledger(tmp_path), []
-    with UnitRun(ledger, traces, HereEngine(), on_done=lambda key, marker: done.append(key)) as run:
+    with UnitRun(ledger, traces, OwnProcess(), on_done=lambda key, marker: done.append(key)) as run:
         for key in ("a1", "b2", "c3"):
             put(ledger, run, key)
             until(lambda key=key: ledger.is_done(key))  # type: ignore[misc]
@@ -71,7 +50,7 @@ def test_all_are_finished_at_the_end_and_those_of_an_earlier_run_are_told(tmp_pa
     keys = [f"{number:08x}" for number in range(20)]
     for _ in range(2):
         done.clear()
-        with UnitRun(ledger, traces, HereEngine(), on_done=lambda key, marker: done.append(key)) as run:
+        with UnitRun(ledger, traces, OwnProcess(), on_done=lambda key, marker: done.append(key)) as run:
             for key in keys:
                 put(ledger, run, key)
         assert sorted(done) == keys
@@ -79,7 +58,7 @@ def test_all_are_finished_at_the_end_and_those_of_an_earlier_run_are_told(tmp_pa
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
 def test_what_ends_the_planning_ends_the_engine(kind: type[BaseException], tmp_path: Path) -> None:
-    ledger, engine = Ledger(tmp_path), HereEngine()
+    ledger, engine = Ledger(tmp_path), OwnProcess()
     with pytest.raises(kind), UnitRun(ledger, traces, engine, on_done=lambda key, marker: None) as run:
         put(ledger, run, "a1")
         until(lambda: ledger.is_done("a1"))
@@ -95,7 +74,7 @@ def test_what_the_engine_raises_is_raised_by_the_next_check(tmp_path: Path) -> N
     ledger, planned = Ledger(tmp_path), []
     with (
         pytest.raises(OSError, match="No space"),
-        UnitRun(ledger, traces, HereEngine(full), on_done=lambda key, marker: None) as run,
+        UnitRun(ledger, traces, OwnProcess(full), on_done=lambda key, marker: None) as run,
     ):
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -112,7 +91,7 @@ def test_what_the_engine_raises_over_the_last_unit_is_raised_at_the_end(tmp_path
 
     with (
         pytest.raises(LookupError),
-        UnitRun(Ledger(tmp_path), traces, HereEngine(lost), on_done=lambda key, marker: None) as run,
+        UnitRun(Ledger(tmp_path), traces, OwnProcess(lost), on_done=lambda key, marker: None) as run,
     ):
         put(Ledger(tmp_path), run, "a1")
 

@@ -38,10 +38,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(plan=plan, runs=runs, rows=4, fast=True)
 
 
+SLOW = ("simplex", "belief-drift", "fig10", "fig5", "adversary")
+"""Those that take seconds to draw, and the simplex, which is measured on models of its own: a minute and more."""
+
+
 @pytest.mark.parametrize(
-    # the simplex is measured on models of its own: a minute and more
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name == "simplex" else name for name in MODULES],
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODULES]
 )
 def test_every_figure_keeps_the_contract(name: str, bench: Bench, tmp_path: Path) -> None:
     one = figure(name)

@@ -16,6 +16,11 @@ MINORS = ("3.11", "3.12", "3.13", "3.14")
 """Oldest first. A minor version that none of these is has never been tried."""
 
 
+OWN_ALONE = "TRACE_MINE_OWN_INTERPRETER"
+"""The environment variable that is 1 where a suite runs under each interpreter in turn: a test with the parameter
+``interpreter`` then runs for its own one, and for the others in their turns."""
+
+
 @cache
 def found(minor: str) -> str | None:
     """The interpreter of a minor version: this one, else pyenv's newest, else the one on PATH; None without any.
@@ -30,6 +35,14 @@ def found(minor: str) -> str | None:
         if candidate is not None and _starts_as(minor, candidate):
             return candidate
     return None
+
+
+def is_between(minor: str) -> bool:
+    """True for one of the other interpreters that is not the newest of them: what runs under all of them is a slow test
+    there, and a quick one under this one and the newest.
+    """
+    others = [each for each in MINORS if found(each) not in (None, sys.executable)]
+    return minor in others[:-1]
 
 
 @cache

@@ -348,11 +348,18 @@ def other_worker(kit: SimpleNamespace) -> Any:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "interpreter" in metafunc.fixturenames:
         found = {minor: interpreters.found(minor) for minor in interpreters.MINORS}
+        if os.environ.get(interpreters.OWN_ALONE) == "1":
+            found = {minor: path for minor, path in found.items() if path == sys.executable}
         metafunc.parametrize(
             "interpreter",
             [
                 pytest.param(
-                    path, id=minor, marks=pytest.mark.skipif(path is None, reason=interpreters.not_found(minor))
+                    path,
+                    id=minor,
+                    marks=[
+                        pytest.mark.skipif(path is None, reason=interpreters.not_found(minor)),
+                        *[pytest.mark.slow] * interpreters.is_between(minor),
+                    ],
                 )
                 for minor, path in found.items()
             ],

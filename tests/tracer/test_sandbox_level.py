@@ -79,7 +79,17 @@ def test_mining_tells_its_level_and_takes_one(tmp_path, level):
     offered(level)
     (tmp_path / "repo").mkdir()
     (tmp_path / "repo" / "doubling.py").write_text(DOCTEST)
-    arguments = (tmp_path / "repo", "--out", tmp_path / "out", "--jobs", 1, "--sandbox-level", level)
+    arguments = (
+        tmp_path / "repo",
+        "--out",
+        tmp_path / "out",
+        "--jobs",
+        1,
+        "--sandbox-level",
+        level,
+        "--environment",
+        "none",
+    )
     done = command("trace_mine.corpus", *arguments, "--sources", "doctest")
     assert [found[1] for found in LINE.finditer(done.stderr)] == [str(level)]
     assert not LINE.search(done.stdout)

@@ -7,8 +7,6 @@ import os
 import pickle
 import shutil
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -218,14 +216,10 @@ def test_tensors_that_do_not_fit_are_one_line(run, name, change, caplog, capfd):
 def test_when_none_is_whole_there_is_one_clear_error(run, capfd):
     for path in (run / "checkpoints").glob("*/model.safetensors"):
         flipped(path)
-    told = subprocess.run(
-        [sys.executable, "-m", "trace_mine.train", "--resume", str(run)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert told.returncode == 1 and "Traceback" not in told.stderr
-    (error,) = [line for line in told.stderr.splitlines() if line.startswith("trace-train: ")]
+    assert main(["--resume", str(run)]) == 1
+    told = capfd.readouterr().err
+    assert "Traceback" not in told
+    (error,) = [line for line in told.splitlines() if line.startswith("trace-train: ")]
     assert "expected a whole checkpoint in" in error and "got 2, all damaged; remove that folder to" in error
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"checkpoint-2", "checkpoint-4"}
 

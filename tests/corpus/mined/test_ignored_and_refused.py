@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from own_process import in_own_process
 
 from trace_mine.corpus.mined.ignore_file import IGNORE_FILE, IgnoreRules, ignore_lines
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.work import entries_of
+
+
+@pytest.fixture(autouse=True)
+def here() -> Iterator[None]:
+    """What is ignored and refused is decided by the reader, wherever it runs."""
+    with in_own_process():
+        yield
+
 
 DOCTEST = '"""\n>>> 1 + 1\n2\n"""\n'
 
@@ -108,7 +118,8 @@ def test_a_folder_may_state_no_licence_and_an_archive_may_not(tmp_path: Path) ->
 
 
 def test_files_and_modules_may_have_any_licence(tmp_path: Path) -> None:
-    script = tmp_path / "a.py"
+    script = tmp_path / "scripts" / "a.py"
+    script.parent.mkdir()
     script.write_text(f"# SPDX-License-Identifier: GPL-3.0-only\n{DOCTEST}")
     assert found(tmp_path / "staging", script)[0] == {"a/a.py": ""}
     assert set(found(tmp_path / "staging", "module:fractions", limit=1)[0].values()) == {""}

@@ -65,14 +65,22 @@ def test_a_repository_is_read(reader: RepositoryReader) -> None:
     assert [candidate.snippet.kind for candidate in reading.candidates] == ["doctest", "test"]
 
 
+def project(folder: Path) -> Path:
+    """A repository of one module, beside what a reader stages, which would be read with it."""
+    (folder / "project").mkdir()
+    (folder / "project" / "m.py").write_text(MODULE)
+    for each in (folder, folder / "project"):
+        each.chmod(0o755)
+    return folder / "project"
+
+
 def test_each_level_reads_the_same(tmp_path: Path) -> None:
-    (tmp_path / "m.py").write_text(MODULE)
-    tmp_path.chmod(0o755)
+    root = project(tmp_path)
     readings = []
     for level in (2, 3):
-        with RepositoryReader([tmp_path], tmp_path / "staging", maximum_level=level) as started:
+        with RepositoryReader([root], tmp_path / "staging", maximum_level=level) as started:
             assert started.level == level
-            readings.append(started.read(tmp_path, fallback_name="m", entries=INVERSE_ENTRIES))
+            readings.append(started.read(root, fallback_name="m", entries=INVERSE_ENTRIES))
     assert isinstance(readings[0], RepositoryReading) and readings[0] == readings[1]
 
 
@@ -215,12 +223,11 @@ def test_limits_leave_room_for_a_repository() -> None:
 
 
 def test_the_umask_of_root_does_not_hide_our_code(tmp_path: Path) -> None:
-    (tmp_path / "m.py").write_text(MODULE)
-    tmp_path.chmod(0o755)
+    root = project(tmp_path)
     before = os.umask(0o077)
     try:
-        with RepositoryReader([tmp_path], tmp_path / "staging") as started:
-            assert isinstance(started.read(tmp_path, fallback_name="m", entries=DEFAULT_ENTRIES), RepositoryReading)
+        with RepositoryReader([root], tmp_path / "staging") as started:
+            assert isinstance(started.read(root, fallback_name="m", entries=DEFAULT_ENTRIES), RepositoryReading)
     finally:
         os.umask(before)
 

@@ -147,7 +147,10 @@ def test_mass_falls_by_three_quarters_of_a_bit_a_reveal() -> None:
     assert np.mean(slopes) == pytest.approx(-0.74, abs=0.04)
 
 
-@pytest.mark.parametrize(("n", "noted"), [(3, 0.016), (4, 0.045), (5, 0.066)])
+@pytest.mark.parametrize(
+    ("n", "noted"),
+    [(3, 0.016), pytest.param(4, 0.045, marks=pytest.mark.slow), pytest.param(5, 0.066, marks=pytest.mark.slow)],
+)
 def test_the_marginal_form_s_mean_error(n: int, noted: float) -> None:
     """Mean over reveals of the largest entry of |decoded - exact|, right after the reveal; 40 streams of p=1/2, every
     2, 40 reveals: .018, .043, .059, standard errors .002, .003, .004.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import json
 import math
@@ -253,17 +254,18 @@ def test_stages() -> None:
             _stages(commands, spacing, curriculum)
 
 
-def test_the_command_makes_a_dataset(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
+def test_the_command_makes_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By workers and, where there is one job, in this process: the same."""
     from datasets import load_dataset
+    from own_process import in_own_process
 
-    command = [sys.executable, "-m", "trace_mine.corpus.synthetic", "pfsa", "--rows", "300", "--held-out", "20"]
-    for jobs in ("1", "2"):
-        out = tmp_path / jobs
-        done = subprocess.run([*command, "--jobs", jobs, "--out", str(out)], capture_output=True, text=True, check=True)
-        assert "The first of" in done.stdout
+    from trace_mine.corpus.synthetic.__main__ import main
+
+    for jobs, place in (("1", in_own_process()), ("2", contextlib.nullcontext())):
+        arguments = ["pfsa", "--rows", "300", "--held-out", "20", "--jobs", jobs, "--out", str(tmp_path / jobs)]
+        with place:
+            assert main(arguments) == 0
+        assert "The first of" in capsys.readouterr().out
     files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.parquet"))
     assert len(files) == 3
     for file in [*files, "stats.json", "README.md", "errors.jsonl"]:

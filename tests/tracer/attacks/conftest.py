@@ -1,4 +1,4 @@
-"""Every attack runs at levels 3 and 2, as this user and, where this user is root, as an unprivileged one."""
+"""Every attack runs at levels 3 and 2: as this user and, where this user is root, as an unprivileged one (slow)."""
 
 from __future__ import annotations
 
@@ -148,7 +148,11 @@ class Target:
 
 
 USERS = [(3, "me"), (2, "me"), (3, "stranger"), (2, "stranger")]
-EVERYWHERE = {"params": USERS, "ids": lambda p: f"level{p[0]}-{p[1]}"}
+EVERYWHERE = {
+    # as another user an attack is a slow test; .ci/ordinary_user.py makes all of them as one
+    "params": [pytest.param(each, marks=[pytest.mark.slow] * (each[1] == "stranger")) for each in USERS],
+    "ids": lambda p: f"level{p[0]}-{p[1]}",
+}
 
 
 def begin(level: int, user: str, forks: int = 0) -> Target:

@@ -59,7 +59,7 @@ def test_the_same_automaton() -> None:
 
 CATCHES = {
     "memory": (
-        "def pick():\n    try:\n        return 0.5 * bool(bytearray(600 << 20))\n    except MemoryError:\n"
+        "def pick():\n    try:\n        return 0.5 * bool(bytearray(300 << 20))\n    except MemoryError:\n"
         "        return 0.9\np = pick()\n"
     ),
     "threads": (
@@ -77,7 +77,7 @@ def test_a_program_that_catches_what_it_may_not_have_goes_the_recorded_way(what:
     source = f"from random import random\n{CATCHES[what]}x = random() < p\nprint(x)\n"
     told = []
     for forks in (0, 4):
-        limits = Limits(forks=forks, memory_bytes=1 << 30)
+        limits = Limits(forks=forks, memory_bytes=512 << 20)
         try:
             with Tracer(TracerConfig(limits=limits, view=parse_view("branch+every:0"), follow=0)) as tracer:
                 made = tracer.trace(script_snippet(source, "a.py", ()))

@@ -196,7 +196,13 @@ def test_a_set_up_that_fails_is_a_drop(replayer, reader, program, reason, eviden
 @pytest.mark.parametrize(
     ("reader", "source", "reason"),
     [
-        *((reader, "while True: pass", "cpu") for reader in AT_PROMPT),
+        ("stock", "while True: pass", "cpu"),
+        # the same limit of the same jail
+        *(
+            pytest.param(each, "while True: pass", "cpu", marks=pytest.mark.slow)
+            for each in AT_PROMPT
+            if each != "stock"
+        ),
         *((reader, "import os; os.kill(os.getpid(), 11)", "signal:11") for reader in AT_PROMPT),
         ("stock", "import time; time.sleep(100)", "wall"),
         ("doc", "import time; time.sleep(100)", "wall"),

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_here import main_here
 from wheelhouse import make_wheel
-
-from trace_mine.corpus.__main__ import main
 
 DECLARED = (
     '[project]\nname = "mine"\nversion = "1.0"\nlicense = "MIT"\ndependencies = ["helper>=1", "nowhere-at-all"]\n'
@@ -33,7 +32,7 @@ def wheels(tmp_path: Path) -> Path:
 
 
 def mine(*arguments: object) -> int:
-    return main([*map(str, arguments), "--jobs", "1"])
+    return main_here([*map(str, arguments), "--jobs", "1"])
 
 
 def rows_of(out: Path) -> dict[str, dict[str, object]]:
@@ -62,8 +61,15 @@ def test_what_is_declared_can_be_imported(make_repository: Make, wheels: Path, t
     assert stats["missing_packages"] == {"mine": ["helper"]}
 
 
-@pytest.mark.parametrize("options", [("--offline",), ("--environment", "none")])
-@pytest.mark.parametrize("version", ["2.5", None])
+@pytest.mark.parametrize(
+    ("version", "options"),
+    [
+        ("2.5", ("--offline",)),
+        (None, ("--environment", "none")),
+        pytest.param("2.5", ("--environment", "none"), marks=pytest.mark.slow),
+        pytest.param(None, ("--offline",), marks=pytest.mark.slow),
+    ],
+)
 def test_a_repository_finds_its_own_version(
     make_repository: Make, tmp_path: Path, options: tuple[str, ...], version: str | None
 ) -> None:
@@ -78,7 +84,7 @@ def test_a_repository_finds_its_own_version(
     assert mine(root, "--out", out, *options, *WRITTEN) == 0, "without metadata the import raises PackageNotFoundError"
     (row,) = rows_of(out).values()
     assert row["doctest_passed"] and row["requires"] == []
-    assert main(["verify", str(out), "--repository", str(root), "--sample", "1"]) == 0
+    assert main_here(["verify", str(out), "--repository", str(root), "--sample", "1"]) == 0
 
 
 def test_an_environment_of_ones_own(make_repository: Make, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_here import main_here
 from test_mined_environments import mine, rows_of
 
-from trace_mine.corpus.__main__ import main
 from trace_mine.corpus.mined.dynamic_version import version_elsewhere
 from trace_mine.corpus.mined.environments.version_files import MAX_FILES, missing_version_files
 from trace_mine.corpus.mined.packaging_files import PackagingFiles
@@ -137,4 +137,4 @@ def test_a_checkout_is_mined_with_the_file_that_its_build_would_write(
     (row,) = rows_of(out).values()
     assert row["doctest_passed"] and row["path"] == "src/mine/__init__.py"
     assert sorted(root.rglob("*")) == before, "the checkout itself is left alone"
-    assert main(["verify", str(out), "--repository", str(root), "--sample", "1"]) == 0
+    assert main_here(["verify", str(out), "--repository", str(root), "--sample", "1"]) == 0

@@ -191,7 +191,7 @@ def test_a_method_is_bound_to_its_class(mined: Any) -> None:
 
 
 def test_the_same_seed_gives_the_same_edits(tmp_path: Path, make_repository: Make) -> None:
-    repository = make_repository("shop", FILES)
+    repository = make_repository("shop", {**FILES, "shop/goods.py": MODULE.partition("def fixed")[0]})
     arguments = [repository, "--sources", "doctest", "--environment", "none", "--jobs", 1, "--view", "branch"]
     texts = [
         [row["text"] for row in mine(tmp_path / f"out{number}", *arguments, "--inject", "maybe", "--seed", seed)[0]]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from command_here import main_here
 
-from trace_mine.corpus.__main__ import main
 from trace_mine.corpus.mined.items.collection import collect_tests
 from trace_mine.corpus.mined.items.item_protocol import ItemRecipe
 from trace_mine.tracer.config import TracerConfig
@@ -320,7 +320,7 @@ def rows(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, M
 
     out = tmp_path_factory.mktemp("mined") / "out"
     arguments = ["--sources", "test", "--environment", "none", "--jobs", "1", "--keep-duplicates"]
-    assert main([str(shop), "--out", str(out), *arguments]) == 0
+    assert main_here([str(shop), "--out", str(out), *arguments]) == 0
     drops = [json.loads(line) for line in (out / "errors.jsonl").read_text().splitlines()]
     assert [(drop["name"].partition(".")[2], drop["reason"]) for drop in drops] == [
         ("test_draws_within", "needs_fixture")
@@ -408,7 +408,7 @@ def test_after_it():
     }
     out = tmp_path / "out"
     root = make_repository("ends", files)
-    assert main([str(root), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
+    assert main_here([str(root), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
     stats = json.loads((out / "stats.json").read_bytes())
     assert stats["tests"]["ends"]["unjudged"] == 1
     assert stats["drops"] == {"unjudged": 1}
@@ -420,5 +420,5 @@ def test_siblings_are_an_option(make_repository: Make, tmp_path: Path) -> None:
     root = make_repository("many", {"test_a.py": text})
     out = tmp_path / "out"
     arguments = ["--sources", "test", "--environment", "none", "--jobs", "1", "--siblings", "2"]
-    assert main([str(root), "--out", str(out), *arguments]) == 0
+    assert main_here([str(root), "--out", str(out), *arguments]) == 0
     assert json.loads((out / "stats.json").read_bytes())["found"] == 2

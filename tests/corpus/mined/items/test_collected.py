@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_here import main_here
 
-from trace_mine.corpus.__main__ import main
 from trace_mine.corpus.mined.items.candidates import item_candidates
 from trace_mine.corpus.mined.items.collection import CollectedTests, collect_tests
 from trace_mine.tracer.config import TracerConfig
@@ -153,7 +153,7 @@ def test_they_become_rows_that_end_as_under_pytest(root: Path, tmp_path: Path) -
 
     out = tmp_path / "out"
     arguments = ["--sources", "test", "--environment", "none", "--jobs", "1", "--keep-duplicates"]
-    assert main([str(root), "--out", str(out), *arguments]) == 0
+    assert main_here([str(root), "--out", str(out), *arguments]) == 0
     rows = {row["name"]: row for file in out.rglob("*.parquet") for row in parquet.read_table(file).to_pylist()}
     drops = {drop["name"]: drop["reason"] for drop in map(json.loads, (out / "errors.jsonl").read_text().splitlines())}
     module = "tests.test_shop" if any(name.startswith("tests.") for name in rows) else "test_shop"
@@ -188,7 +188,7 @@ def test_a_file_that_can_not_be_imported_costs_its_own_tests(make_repository: Ma
     assert tests.summary is not None
     assert "nowhere_at_all" in " ".join(tests.summary.errors)
     out = tmp_path / "out"
-    assert main([str(root), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
+    assert main_here([str(root), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
     stats = json.loads((out / "stats.json").read_bytes())
     # each of its tests is counted with what it lacks
     assert (stats["found"], stats["rows"]) == (2, 1)
@@ -309,5 +309,5 @@ def test_the_repository_can_not_speak_for_the_collector(make_repository: Make, t
 def test_the_limit_holds_for_items(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["--sources", "test", "--environment", "none", "--jobs", "1", "--limit", "3"]
-    assert main([str(root), "--out", str(out), *arguments]) == 0
+    assert main_here([str(root), "--out", str(out), *arguments]) == 0
     assert json.loads((out / "stats.json").read_bytes())["found"] == 3
