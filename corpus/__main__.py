@@ -39,7 +39,7 @@ from trace_mine.corpus.push_command import push
 from trace_mine.corpus.verify_command import EPILOG as VERIFY_EPILOG
 from trace_mine.corpus.verify_command import verify
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
-from trace_mine.tracer.config import DEFAULT_FOLLOW
+from trace_mine.tracer.views import DEFAULT_FOLLOW
 from trace_mine.tracer.visible import one_line
 
 if TYPE_CHECKING:

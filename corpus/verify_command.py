@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,6 +103,8 @@ def verify(
     except ValueError as error:
         raise CorpusError(str(error), exit_code=ExitCode.WRONG_USAGE) from error
     # Archives are unpacked below it; a run that root starts belongs to another user, who must be able to read it.
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="trace-mine-") as staging:
         Path(staging).chmod(0o755)
         places = _places(repositories or [], options, Path(staging))

@@ -46,7 +46,8 @@ from trace_mine.errors import NoTraceError
 from trace_mine.tokenizer.__main__ import visible as token_text
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.formats.repl import render
-from trace_mine.tracer.run_result import Colour, page_of, print_result
+from trace_mine.tracer.run_options import Colour
+from trace_mine.tracer.run_result import page_of, print_result
 from trace_mine.tracer.schema import Belief, Drop, Step, Trace
 from trace_mine.tracer.show import beliefs_shown, coloured
 from trace_mine.tracer.viewer import page

@@ -12,6 +12,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -53,6 +54,37 @@ def test_importing_it_imports_nothing_else():
     code += "print(sorted({name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['trace_mine']"
+
+
+COMMANDS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+OF_EVERY_COMMAND = re.compile(
+    r"trace_mine(\.\w+(\.synthetic)?(\.__main__|\.\w+_(command|arguments|options)|\.errors)?)?"
+)
+"""Modules of ours that say what a command takes: the rooms themselves, and files of options."""
+LIGHT = {"trace_mine.tracer.visible", "trace_mine.tracer.command_line", "trace_mine.tracer.limits"} | {
+    "trace_mine.tracer.atomic",  # the standard library's os and tempfile
+    "trace_mine.tracer.views",
+}
+TYPERS = {"typer", "click", "shellingham", "annotated_doc", "typing_extensions", "rich"}
+"""Typer, and what its versions import."""
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_question_to_a_command_imports_nothing_that_the_answer_does_not_need(command, option):
+    pytest.importorskip("typer", reason="needs typer, which the tracer alone does without")
+    module, _, function = COMMANDS[command].partition(":")
+    code = f"import sys; before = set(sys.modules); sys.argv = [{command!r}, {option!r}]\n"
+    code += f"from {module} import {function}\ncode = {function}()\n"
+    code += "print(*sorted(set(sys.modules) - before), file=sys.stderr)\nsys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert command in done.stdout
+    loaded = done.stderr.split()
+    ours = {name for name in loaded if name.partition(".")[0] == "trace_mine"}
+    assert {name for name in ours - LIGHT if not OF_EVERY_COMMAND.fullmatch(name)} == set()
+    foreign = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names) - {"trace_mine"}
+    assert foreign <= TYPERS
+    assert not {"http.server", "ssl", "multiprocessing", "asyncio", "sqlite3"} & set(loaded)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -1,6 +1,7 @@
 """The command ``trace-run``: one script in the sandbox, its session on the terminal.
 
-Each option stands here with its help; ``run_options`` reads what they name, ``run_result`` shows what came of it.
+Each option stands here with its help; ``run_options`` reads what they name, ``run_result`` shows what came of it. The
+tracer is imported where a script is run: ``--help``, ``--version`` and wrong usage do without it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Annotated
 
 import typer
 
-from trace_mine.tracer.command_line import ExitCode, make_app, run_app, tell_sandbox
-from trace_mine.tracer.config import DEFAULT_FOLLOW
+from trace_mine.tracer.command_line import ExceptionTypes, ExitCode, make_app, run_app, tell_sandbox
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.run_options import (
+    Colour,
     at_least,
     check_view,
     declared_laws,
@@ -32,13 +33,7 @@ from trace_mine.tracer.run_options import (
     typed_input,
     view_of_text,
 )
-from trace_mine.tracer.run_result import Colour, as_object, is_failure, page_of, print_result
-from trace_mine.tracer.sandbox import SandboxUnavailable
-from trace_mine.tracer.schema import Trace
-from trace_mine.tracer.scripts import script_snippet
-from trace_mine.tracer.session import Tracer, TracerConfig
-from trace_mine.tracer.summary import ScriptFacts, summary
-from trace_mine.tracer.views import View, ViewError, with_hidden_inputs
+from trace_mine.tracer.views import DEFAULT_FOLLOW, View, ViewError, with_hidden_inputs
 
 EPILOG = """\b
 Examples:
@@ -176,6 +171,12 @@ def command(
     ] = False,
 ) -> None:
     """Runs a Python script in a sandbox and prints what happened as a REPL session that replays."""
+    from trace_mine.tracer.run_result import as_object, is_failure, page_of, print_result
+    from trace_mine.tracer.schema import Trace
+    from trace_mine.tracer.scripts import script_snippet
+    from trace_mine.tracer.session import Tracer, TracerConfig
+    from trace_mine.tracer.summary import ScriptFacts, summary
+
     cells = read_cells(file, view)
     source = read_source(file) if cells is None else "\n".join(cells)
     script = None if file == "-" else Path(file)
@@ -258,7 +259,13 @@ def command(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script; gives the exit code."""
-    return run_app(app, "trace-run", arguments, wrong_usage=(ViewError,), failed=(SandboxUnavailable, OSError))
+    return run_app(app, "trace-run", arguments, wrong_usage=(ViewError,), failed=_failures)
+
+
+def _failures() -> ExceptionTypes:
+    from trace_mine.tracer.sandbox import SandboxUnavailable
+
+    return SandboxUnavailable, OSError
 
 
 if __name__ == "__main__":

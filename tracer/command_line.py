@@ -33,6 +33,8 @@ from typer.main import get_command
 import trace_mine
 from trace_mine.tracer.visible import indented
 
+ExceptionTypes = tuple[type[Exception], ...]
+
 
 class _Parameter(Protocol):
     """The part of typer's options and arguments that is used here; their class has moved from click to typer."""
@@ -113,8 +115,8 @@ def run_app(
     name: str,
     arguments: Sequence[str] | None = None,
     *,
-    wrong_usage: tuple[type[Exception], ...] = (ValueError,),
-    failed: tuple[type[Exception], ...] = (OSError,),
+    wrong_usage: ExceptionTypes = (ValueError,),
+    failed: ExceptionTypes | Callable[[], ExceptionTypes] = (OSError,),
     extra: str | None = None,
 ) -> int:
     """Runs the command ``name`` and gives its exit code; ``arguments`` None: those of this process.
@@ -123,7 +125,8 @@ def run_app(
 
     * Ctrl-C in 130;
     * typer's own and those of ``wrong_usage`` in one line on standard error and 2, or what their ``exit_code`` says;
-    * those of ``failed`` in their message and 1, or what their attribute ``exit_code`` says;
+    * those of ``failed`` (where it is a function, which spares an import: those that it gives) in their message and 1,
+      or what their attribute ``exit_code`` says;
     * a failed import, where ``extra`` is given, in one line that says to install this extra, and 2;
     * all others are our bugs and keep their traceback.
     """
@@ -136,7 +139,7 @@ def run_app(
         return _ends_with(name, _usage_sentence(error, name), ExitCode.WRONG_USAGE)
     except wrong_usage as error:
         return _ends_with(name, _one_line(str(error)), getattr(error, "exit_code", ExitCode.WRONG_USAGE))
-    except failed as error:
+    except _types_of(failed) as error:
         return _ends_with(name, str(error), getattr(error, "exit_code", ExitCode.FAILED))
     except ImportError as missing:
         if extra is None:
@@ -146,6 +149,10 @@ def run_app(
     except (KeyboardInterrupt, typer.Abort):  # typer makes the second of an end of input at a prompt
         return ExitCode.INTERRUPTED
     return int(ended or ExitCode.DONE)
+
+
+def _types_of(given: ExceptionTypes | Callable[[], ExceptionTypes]) -> ExceptionTypes:
+    return given if isinstance(given, tuple) else given()
 
 
 def tell_sandbox(sandbox: Mapping[str, object]) -> None:

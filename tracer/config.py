@@ -11,14 +11,10 @@ from typing import TypedDict
 from trace_mine.tracer.inside.protocol.jobs import Laws
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
-from trace_mine.tracer.views import View
+from trace_mine.tracer.views import DEFAULT_FOLLOW, View
 
 SANDBOX_LEVELS = (3, 2, 0)
 """Levels of the sandbox. No 1: that number stands for macOS's seatbelt, which is not built."""
-
-DEFAULT_FOLLOW = 3
-"""The depth of calls whose bodies are shown, unless another is asked for: most programs' own calls are no deeper. A
-session of ``Limits.commands`` opens nothing more, so that depth can take from breadth but not from the run."""
 
 
 class WorkerLevels(TypedDict):

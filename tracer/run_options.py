@@ -1,23 +1,36 @@
-"""What ``trace-run`` is given: options checked, files and folders read. What is wrong in it is wrong usage."""
+"""What ``trace-run`` is given: options checked, files and folders read. What is wrong in it is wrong usage.
+
+The command's options are made of this file, so what only a run needs is imported in the functions that need it:
+``--help`` and ``--version`` answer without the tracer.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from trace_mine.tracer.command_line import ExitCode, num_bytes
-from trace_mine.tracer.config import check_sandbox_level
-from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.schema import Outcome, Snippet
-from trace_mine.tracer.script_world import ScriptWorld, world_of
-from trace_mine.tracer.scripts import MAX_INPUT_BYTES, decoded, import_folders, may_read_input
 from trace_mine.tracer.views import View, ViewError, parse_view
 from trace_mine.tracer.visible import one_line
+
+if TYPE_CHECKING:
+    from trace_mine.tracer.limits import Limits
+    from trace_mine.tracer.schema import Outcome, Snippet
+    from trace_mine.tracer.script_world import ScriptWorld
+
+
+class Colour(StrEnum):
+    """When the session is coloured."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
 
 
 def at_least(least: int) -> Callable[[int | None], int | None]:
@@ -46,6 +59,10 @@ def view_of_text(given: str | View) -> View:
 
 
 def sandbox_level_of(given: int | None) -> int | None:
+    if given is None:
+        return None
+    from trace_mine.tracer.config import check_sandbox_level
+
     try:
         # level 0 is refused once it is known if it was allowed
         check_sandbox_level(given, allow_unsafe=True)
@@ -67,6 +84,8 @@ def imports_of(root: Path | None, script: Path | None) -> tuple[Path | None, tup
         return None, ()
     if not root.is_dir():
         raise typer.BadParameter(f"expected a folder for --root, got {str(root)!r}; give an existing folder")
+    from trace_mine.tracer.scripts import import_folders
+
     resolved = root.resolve()
     return resolved, import_folders(resolved, script)
 
@@ -77,6 +96,8 @@ def script_world(script: Path | None, source: str, python: str, environment: Pat
     Raises:
         BadParameter: its folder can't be opened, or the environment is none.
     """
+    from trace_mine.tracer.script_world import world_of
+
     try:
         return world_of(script, source, python, environment)
     except OSError as error:
@@ -92,6 +113,8 @@ def typed_input(stdin: Path | None, source: str, *, is_script: bool) -> bytes | 
     Raises:
         BadParameter: the file can't be read, or there is more than a session can hold.
     """
+    from trace_mine.tracer.scripts import MAX_INPUT_BYTES, may_read_input
+
     try:
         if stdin is not None:
             data = stdin.read_bytes()
@@ -164,6 +187,8 @@ def read_source(path: str) -> str:
     Raises:
         BadParameter: it can't be read or decoded.
     """
+    from trace_mine.tracer.scripts import decoded
+
     try:
         return decoded(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
     except OSError as error:

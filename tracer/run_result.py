@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from enum import StrEnum
 
 from trace_mine.tracer.inside.reasons import Reason, reason_of
+from trace_mine.tracer.run_options import Colour
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
 from trace_mine.tracer.session import Tracer
 from trace_mine.tracer.show import beliefs_shown, session_shown
@@ -28,14 +28,6 @@ DATA_REASONS = frozenset(
     }
 )
 """Reasons that are an outcome of the script, not a failure of the tool: a record without a session, exit code 0."""
-
-
-class Colour(StrEnum):
-    """When the session is coloured."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
 
 
 def is_failure(result: Trace | Drop) -> bool:

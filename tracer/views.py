@@ -26,6 +26,9 @@ PRIORS = ("declared", "mined", "grid")
 """Where the values of hidden inputs come from: the view itself, a repository's literal calls, a grid by annotation or
 name."""
 STYLES = ("echo", "print")
+DEFAULT_FOLLOW = 3
+"""The depth of calls whose bodies are shown, unless another is asked for: most programs' own calls are no deeper. A
+session of ``Limits.commands`` opens nothing more, so that depth can take from breadth but not from the run."""
 
 
 class ViewError(ValueError):

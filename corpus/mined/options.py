@@ -15,9 +15,9 @@ from trace_mine.corpus.mined.items.siblings import SIBLINGS
 from trace_mine.corpus.mined.reader_protocol import LicenceRule
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, HARVESTED, INVERSE_ENTRIES
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
-from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
+from trace_mine.tracer.config import TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.views import View, parse_view
+from trace_mine.tracer.views import DEFAULT_FOLLOW, View, parse_view
 
 TRACER_FACTORY = "trace_mine.corpus.mined.start_tracer:start_tracer"
 """The function that starts a worker's tracer, by name, since a unit's payload is JSON."""

@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 from trace_mine.corpus.browse.choice import chosen_rows
 from trace_mine.corpus.browse.index import RowLine, row_files, row_lines
 from trace_mine.corpus.browse.page import browse_page, session_json
+from trace_mine.corpus.browse.page_server import PageHandler
 from trace_mine.corpus.browse.row_trace import trace_of
-from trace_mine.corpus.browse_command import _Handler
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.schema import features
 from trace_mine.corpus.synthetic.__main__ import main as synth
@@ -237,7 +237,7 @@ def test_as_many_rows_are_chosen_as_may_be_and_some_of_each_kind(lines: list[Row
 @pytest.fixture
 def server(beliefs: Path) -> Iterator[str]:
     page = browse_page(beliefs, most=0, is_served=True)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, beliefs, page.html.encode())) as httpd:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(PageHandler, beliefs, page.html.encode())) as httpd:
         thread = threading.Thread(target=httpd.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{httpd.server_port}"

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 import trace_mine
 from rich_programs import rich_program
 from trace_mine.corpus.mined.options import MineOptions
-from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig
+from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.differences import COMPREHENSIONS_ARE_INLINED
 from trace_mine.tracer.inside.protocol.answers import DrivenFrame, EnteredFrames, RefusedCalls
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.own_frames import FrameAccount, account_of
 from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.views import DEFAULT_FOLLOW
 
 ORACLE = """
 import collections, io, sys

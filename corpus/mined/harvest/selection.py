@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from trace_mine.corpus.mined.harvest.harvest_protocol import SeenCall, SeenWay, TriedCall
-from trace_mine.tracer.config import DEFAULT_FOLLOW
+from trace_mine.tracer.views import DEFAULT_FOLLOW
 
 MOST = 8
 """Calls of one function that become snippets."""
