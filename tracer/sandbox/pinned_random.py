@@ -11,6 +11,7 @@ import importlib
 import os
 import random
 import uuid
+from collections.abc import Callable
 
 from trace_mine.tracer.inside.draws.replacing import replace
 
@@ -22,12 +23,14 @@ CLOCK_SEQUENCE = 1
 
 def pin_random(seed: int) -> None:
     """Replace the system's source of randomness, in this process and in what it forks."""
-    generator = random.Random(seed)
+    # The method of the C class, bound now: where draws are choices the one of ``random.Random`` is replaced later, and
+    # each seed of a generator would be a draw of the program's, of 2**256 outcomes.
+    bits = random.Random(seed).getrandbits
 
     def urandom(size: int, /) -> bytes:
         if size < 0:
             raise ValueError("negative argument not allowed")
-        return generator.randbytes(size)
+        return bits(8 * size).to_bytes(size, "little")  # as ``Random.randbytes`` makes them
 
     def getrandom(size: int, flags: int = 0) -> bytes:
         return urandom(size)
@@ -36,7 +39,7 @@ def pin_random(seed: int) -> None:
     replace(os, "getrandom", getrandom)
     # ``random`` has bound os.urandom under a name of its own at its import; SystemRandom calls that one
     setattr(random, "_urandom", urandom)  # noqa: B010  # typeshed does not know the name
-    _seed_generators_from(generator)
+    _seed_generators_from(bits)
     _pin_identifiers()
     try:
         openssl = importlib.import_module("_ssl")
@@ -45,12 +48,12 @@ def pin_random(seed: int) -> None:
     replace(openssl, "RAND_bytes", lambda size, /: urandom(size))
 
 
-def _seed_generators_from(generator: random.Random) -> None:
-    """Seed generators that a program gives no seed from ``generator``: CPython asks the kernel in C."""
+def _seed_generators_from(bits: Callable[[int], int]) -> None:
+    """Seed generators that a program gives no seed with 256 ``bits``: CPython asks the kernel in C."""
     plain = random.Random.seed
 
     def seed(self: random.Random, a: int | float | str | bytes | bytearray | None = None, version: int = 2) -> None:
-        plain(self, generator.getrandbits(256) if a is None else a, version)
+        plain(self, bits(256) if a is None else a, version)
 
     seed.__qualname__, seed.__module__ = "Random.seed", "random"
     random.Random.seed = seed  # type: ignore[method-assign]
