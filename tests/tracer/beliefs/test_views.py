@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.tracer.schema import Drop, Trace
+from trace_mine.tracer.schema import Drop, Piece, Snippet, Trace
 from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
@@ -292,6 +292,25 @@ def test_seeding_from_the_system_is_no_draw_of_the_program(unseeded: str) -> Non
     assert law(made, "print(r.random() < 0.25)") == pytest.approx({"True": 0.25, "False": 0.75})
     assert law(made, "print(r.randrange(3))") == pytest.approx(dict.fromkeys("012", 1 / 3))
     assert [len(choice.outcomes) for choice in made.choices] == [2, 3] and not made.kept_whole
+
+
+def test_what_a_module_does_when_it_is_imported_makes_no_program_suspect(tmp_path: Path) -> None:
+    # beliefs are found in many worlds, the first of which imported the module while its guard watched the program
+    (tmp_path / "lib.py").write_text("def f():\n    return 1\n\n\ncode = f.__code__.replace(co_name='g')\nVALUE = 3\n")
+    tmp_path.chmod(0o755)
+    snippet = Snippet(
+        kind="doctest",
+        name="lib",
+        path="lib.py",
+        line=1,
+        end_line=2,
+        module="lib",
+        pieces=(Piece(source="from random import random\n", line=1), Piece(source="VALUE > random() * 4\n", line=2)),
+    )
+    with Tracer(TracerConfig(repository=tmp_path, sys_path=(".",), view=parse_view("branch+every:0"))) as tracer:
+        made = tracer.trace(snippet)
+    assert isinstance(made, Trace), made
+    assert law(made, "VALUE > random() * 4") == pytest.approx({"True": 0.75, "False": 0.25})
 
 
 def test_sessions_replay_under_their_recorded_draws_alone() -> None:

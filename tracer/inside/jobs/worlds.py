@@ -18,6 +18,23 @@ def pool_of(context: JobContext) -> ForkPool | None:
     return ForkPool(context.limits.max_forks) if context.limits.max_forks else None
 
 
+def import_first(program: Program) -> None:
+    """Run the program's set-up once, as other jobs do before their guard is armed.
+
+    What a module does when it is imported (a library that makes code objects, say) is done once in a process and no
+    work of the program's: met in the first of many worlds, under the guard, it would make the program suspect.
+
+    Raises:
+        SetupError: as ``make_world`` raises it.
+    """
+    main_before = sys.modules.get("__main__")
+    try:
+        fresh_namespace(program)
+    finally:
+        if main_before is not None:
+            sys.modules["__main__"] = main_before
+
+
 def make_world(
     program: Program,
     laws: Laws | None,
