@@ -13,7 +13,7 @@ import numpy as np
 
 from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.eval.hf import HFPredictor
-from trace_mine.eval.real_beliefs.questions import Question
+from trace_mine.eval.real_beliefs.questions import RevealQuestion
 from trace_mine.eval.subjects import Subject
 from trace_mine.train.batches import DatasetBatches
 from trace_mine.train.measure.text_beliefs import outcome_logs
@@ -35,7 +35,7 @@ class ModelAnswer:
 UNANSWERED = float("nan")
 
 
-def answers_of_run(subject: Subject, questions: Sequence[Question]) -> Iterator[ModelAnswer]:
+def answers_of_run(subject: Subject, questions: Sequence[RevealQuestion]) -> Iterator[ModelAnswer]:
     """Ask a run of ours, by its own tokenizer.
 
     Raises:
@@ -55,7 +55,7 @@ def answers_of_run(subject: Subject, questions: Sequence[Question]) -> Iterator[
         yield _answer(outcome_logs(subject.model, tokenizer, {"text": question.text, "segments": segments}, texts))
 
 
-def answers_of_model(model: HFPredictor, questions: Sequence[Question]) -> Iterator[ModelAnswer]:
+def answers_of_model(model: HFPredictor, questions: Sequence[RevealQuestion]) -> Iterator[ModelAnswer]:
     """Ask a local model by its own tokenizer. A question that its context is too short for counts as not answered: its
     law holds all outcomes for alike.
     """

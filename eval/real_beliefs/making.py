@@ -21,7 +21,7 @@ from trace_mine.eval.real_beliefs import ladder
 from trace_mine.eval.real_beliefs.draws import SCRIPTS
 from trace_mine.eval.real_beliefs.ladder import Package, Size
 from trace_mine.eval.real_beliefs.packages import DRAWN, SEEN, UNSEEN
-from trace_mine.eval.real_beliefs.questions import Question, questions_of, write_questions
+from trace_mine.eval.real_beliefs.questions import RevealQuestion, questions_of, write_questions
 
 FACTS = "benchmark.json"
 TRAINING = "training"
@@ -33,7 +33,7 @@ TRAINED = ("games", "seen")
 log = logging.getLogger(__name__)
 
 
-class Facts(TypedDict):
+class BenchmarkFacts(TypedDict):
     """The file ``benchmark.json``: what was made, of what, and how many questions each rung has."""
 
     version: int
@@ -49,7 +49,7 @@ class Facts(TypedDict):
     hashes: dict[str, str]
 
 
-def make(out: Path, *, size: str, archives: Path | None, jobs: int) -> Facts:
+def make(out: Path, *, size: str, archives: Path | None, jobs: int) -> BenchmarkFacts:
     """Make the benchmark in a folder; rows that are there already are used again.
 
     Args:
@@ -79,13 +79,13 @@ def make(out: Path, *, size: str, archives: Path | None, jobs: int) -> Facts:
     trained = [row for name in TRAINED for row in rows[name] if row["split"] == "train"]
     folder = out / "questions"
     folder.mkdir(exist_ok=True)
-    made: dict[str, Sequence[Question]] = {
+    made: dict[str, Sequence[RevealQuestion]] = {
         name: questions_of(tested[name], name, most=how_much.questions) for name in ladder.RUNGS
     }
     made[TRAINING] = questions_of(trained, TRAINING, most=how_much.training_questions)
     for name, questions in made.items():
         write_questions(folder / f"{name}.jsonl", questions)
-    facts = Facts(
+    facts = BenchmarkFacts(
         version=ladder.VERSION,
         size=size,
         trace_mine=trace_mine.__version__,
@@ -150,7 +150,7 @@ def _wheels(out: Path, archives: Path | None) -> dict[str, Path]:
         # wheels alone: of a source archive pip runs code to learn its name
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         _run([*pip, "--require-hashes", "--dest", str(folder), "--requirement", str(listed)])
-    found: dict[str, Path] = {}
+    wheels: dict[str, Path] = {}
     for package in packages:
         wheel = _wheel_in(folder, package)
         if wheel is None:
@@ -159,8 +159,8 @@ def _wheels(out: Path, archives: Path | None) -> dict[str, Path]:
             )
         if (got := _hash_of(wheel.read_bytes())) != package.sha256:
             raise ValueError(f"expected SHA-256 {package.sha256} of {wheel}, got {got}; download it again")
-        found[package.name] = wheel
-    return found
+        wheels[package.name] = wheel
+    return wheels
 
 
 def _wheel_in(folder: Path, package: Package) -> Path | None:

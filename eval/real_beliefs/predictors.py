@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from trace_mine.corpus.synthetic.game import Floats
-from trace_mine.eval.real_beliefs.questions import Question
+from trace_mine.eval.real_beliefs.questions import RevealQuestion
 
-Answer = Callable[[Question], Floats]
-"""Question -> law over its outcomes."""
+Answer = Callable[[RevealQuestion], Floats]
+"""RevealQuestion -> law over its outcomes."""
 
 
-def exact(question: Question) -> Floats:
+def exact(question: RevealQuestion) -> Floats:
     """The law of the exact filter: the best that a predictor can do."""
     return np.array(question.law)
 
 
-def alike(question: Question) -> Floats:
+def alike(question: RevealQuestion) -> Floats:
     """All outcomes alike: the guess of who knows what could come, and nothing else."""
     return np.full(len(question.outcomes), 1 / len(question.outcomes))
 
@@ -39,18 +39,18 @@ class Frequency:
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, training: Sequence[Question]) -> Frequency:
+    def of(cls, training: Sequence[RevealQuestion]) -> Frequency:
         """Count the answers of training questions."""
         return cls(Counter(question.outcomes[question.shown] for question in training))
 
-    def __call__(self, question: Question) -> Floats:
+    def __call__(self, question: RevealQuestion) -> Floats:
         """Return the law over the question's outcomes."""
         counts = np.array([1.0 + self.counts[outcome] for outcome in question.outcomes])
         return np.asarray(counts / counts.sum())
 
 
 @dataclass(frozen=True, slots=True)
-class LastShown:
+class LastOutcome:
     """The outcome that the text showed last, with the confidence that training questions bear out.
 
     Attributes:
@@ -64,13 +64,13 @@ class LastShown:
             raise ValueError(f"expected a share between 0 and 1, got {self.share}; count it from one")
 
     @classmethod
-    def of(cls, training: Sequence[Question]) -> LastShown:
+    def of(cls, training: Sequence[RevealQuestion]) -> LastOutcome:
         """Count how often the last outcome shown was right, from one hit and one miss."""
         last = [(question, last_shown(question)) for question in training]
         hits = [index == question.shown for question, index in last if index is not None]
         return cls((1 + sum(hits)) / (2 + len(hits)))
 
-    def __call__(self, question: Question) -> Floats:
+    def __call__(self, question: RevealQuestion) -> Floats:
         """Return the law; all outcomes alike where none of them was shown before."""
         index = last_shown(question)
         if index is None:
@@ -80,12 +80,12 @@ class LastShown:
         return law
 
 
-def last_shown(question: Question) -> int | None:
+def last_shown(question: RevealQuestion) -> int | None:
     """The index of the outcome that an output of the text showed last; None where no output shows one.
 
-    >>> from trace_mine.eval.real_beliefs.questions import Question, Segment
-    >>> segments = (Segment(start=0, end=5, role="value", step=0), Segment(start=5, end=6, role="prompt", step=1))
-    >>> last_shown(Question(name="a", rung="games", repository="", program="", text="True\\n>", segments=segments,
+    >>> from trace_mine.eval.real_beliefs.questions import RevealQuestion, RoleSpan
+    >>> segments = (RoleSpan(start=0, end=5, role="value", step=0), RoleSpan(start=5, end=6, role="prompt", step=1))
+    >>> last_shown(RevealQuestion(name="a", rung="games", repository="", program="", text="True\\n>", segments=segments,
     ...     ending="", outcomes=("False", "True"), law=(0.5, 0.5), shown=0, edits=0, distance=1))
     1
     """
@@ -97,11 +97,11 @@ def last_shown(question: Question) -> int | None:
     return None
 
 
-def baselines(training: Sequence[Question]) -> dict[str, Answer]:
+def baselines(training: Sequence[RevealQuestion]) -> dict[str, Answer]:
     """The answers by name, the exact filter last."""
     return {
         "outcomes alike": alike,
         "frequency": Frequency.of(training),
-        "last shown": LastShown.of(training),
+        "last shown": LastOutcome.of(training),
         "exact filter": exact,
     }

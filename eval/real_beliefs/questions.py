@@ -30,7 +30,7 @@ OF_A_PROGRAM = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class RoleSpan:
     """A part of a question's text: characters ``start`` to ``end``, its role, and the number of its command."""
 
     start: int
@@ -40,7 +40,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class RevealQuestion:
     """One reveal.
 
     Attributes:
@@ -66,7 +66,7 @@ class Question:
     repository: str
     program: str
     text: str
-    segments: tuple[Segment, ...]
+    segments: tuple[RoleSpan, ...]
     ending: str
     outcomes: tuple[str, ...]
     law: tuple[float, ...]
@@ -88,22 +88,22 @@ class Question:
         return -sum(p * math.log2(p) for p in self.law if p > 0)
 
 
-def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[Question]:
+def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[RevealQuestion]:
     """Take ``most`` questions of rows, alike many of each repository, and of each program OF_A_PROGRAM at most.
 
     The choice depends on the rows alone, not on their order: by the hash of a question's name.
     """
-    by_repository: defaultdict[str, list[Question]] = defaultdict(list)
+    by_repository: defaultdict[str, list[RevealQuestion]] = defaultdict(list)
     of_program: defaultdict[tuple[str, str], int] = defaultdict(int)
-    found = sorted((each for row in rows for each in open_reveals(row, rung)), key=_order)
-    for question in found:
+    in_order = sorted((each for row in rows for each in open_reveals(row, rung)), key=_order)
+    for question in in_order:
         key = question.repository, question.program
         # games have no program: each session is another one
         if question.program and of_program[key] >= OF_A_PROGRAM:
             continue
         of_program[key] += 1
         by_repository[question.repository].append(question)
-    taken: list[Question] = []
+    taken: list[RevealQuestion] = []
     waiting = [by_repository[name] for name in sorted(by_repository)]
     while waiting and len(taken) < most:
         # a round takes one of each repository that has some left: a large one has no more than its share
@@ -112,9 +112,9 @@ def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[Question]
     return taken
 
 
-def open_reveals(row: Row, rung: str) -> list[Question]:
+def open_reveals(row: Row, rung: str) -> list[RevealQuestion]:
     """All reveals of a row whose exact law has LEAST_BITS or more, where text and outcomes are within the limits."""
-    made: list[Question] = []
+    made: list[RevealQuestion] = []
     is_game = row["entry"] in TASKS
     before = -1
     for belief in row["beliefs"]:
@@ -131,7 +131,7 @@ def open_reveals(row: Row, rung: str) -> list[Question]:
             # an outcome that shows nothing has no text that a language model could give a probability to
             continue
         made.append(
-            Question(
+            RevealQuestion(
                 name=f"{row['trace_id']}:{belief['segment']}",
                 rung=rung,
                 # of a game each session is another program
@@ -140,7 +140,7 @@ def open_reveals(row: Row, rung: str) -> list[Question]:
                 program="" if is_game else row["name"].partition("~")[0],
                 text=row["text"][: segment["start"]],
                 segments=tuple(
-                    Segment(start=part["start"], end=part["end"], role=part["role"], step=part["step"])
+                    RoleSpan(start=part["start"], end=part["end"], role=part["role"], step=part["step"])
                     for part in row["segments"][: belief["segment"]]
                 ),
                 ending=ending,
@@ -154,13 +154,13 @@ def open_reveals(row: Row, rung: str) -> list[Question]:
     return made
 
 
-def write_questions(path: Path, questions: Sequence[Question]) -> None:
+def write_questions(path: Path, questions: Sequence[RevealQuestion]) -> None:
     """Write questions as JSON lines."""
     lines = [json.dumps(asdict(question), ensure_ascii=True) for question in questions]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path) -> list[RevealQuestion]:
     """Read the questions that ``write_questions`` wrote.
 
     Raises:
@@ -168,16 +168,16 @@ def read_questions(path: Path) -> list[Question]:
     """
     if not path.is_file():
         raise ValueError(f"expected questions in {path}, got no file; make them with trace-eval real-beliefs make")
-    names = {each.name for each in fields(Question)}
-    made: list[Question] = []
+    names = {each.name for each in fields(RevealQuestion)}
+    made: list[RevealQuestion] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             entry = json.loads(line)
             if set(entry) != names:
                 raise ValueError(f"its fields are {', '.join(sorted(entry))}")
-            segments = tuple(Segment(**segment) for segment in entry.pop("segments"))
+            segments = tuple(RoleSpan(**segment) for segment in entry.pop("segments"))
             outcomes, law = tuple(entry.pop("outcomes")), tuple(entry.pop("law"))
-            made.append(Question(**entry, segments=segments, outcomes=outcomes, law=law))
+            made.append(RevealQuestion(**entry, segments=segments, outcomes=outcomes, law=law))
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"expected a question in line {number} of {path}, got another line: {error}") from None
     return made
@@ -187,5 +187,5 @@ def _bits(probabilities: Sequence[float]) -> float:
     return -sum(p * math.log2(p) for p in probabilities if p > 0)
 
 
-def _order(question: Question) -> bytes:
+def _order(question: RevealQuestion) -> bytes:
     return hashlib.sha256(question.name.encode()).digest()

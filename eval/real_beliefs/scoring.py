@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.eval.real_beliefs.asking import ModelAnswer
-from trace_mine.eval.real_beliefs.questions import Question
+from trace_mine.eval.real_beliefs.questions import RevealQuestion
 from trace_mine.eval.results import Result, Where, measured, number
 from trace_mine.train.measure import scores
 from trace_mine.train.measure.laws import logs
@@ -31,14 +31,14 @@ CONFIDENCE_BINS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scored:
-    question: Question
+    question: RevealQuestion
     kl: float
     top: float
     mass: float
     law: Floats
 
 
-def score(questions: Sequence[Question], answers: Iterable[ModelAnswer], **who: Where) -> list[Result]:
+def score(questions: Sequence[RevealQuestion], answers: Iterable[ModelAnswer], **who: Where) -> list[Result]:
     """Score one predictor's answers to the questions of one rung.
 
     Returns:
@@ -90,7 +90,7 @@ def calibration_error(laws: Sequence[Floats], exact: Sequence[Floats], bins: int
     return round(float(error), 12)
 
 
-def _score(question: Question, answer: ModelAnswer) -> _Scored:
+def _score(question: RevealQuestion, answer: ModelAnswer) -> _Scored:
     exact = np.array(question.law)
     if answer.law.shape != exact.shape:
         raise ValueError(f"expected a probability for each of {len(exact)} outcomes, got {answer.law.shape}")
@@ -112,7 +112,7 @@ def _parts(scored: Sequence[_Scored]) -> list[tuple[str, float, Sequence[_Scored
         ("edits", EDIT_EDGES, lambda each: each.edits),
         ("distance", DISTANCE_EDGES, lambda each: each.distance),
     ):
-        measure: Callable[[Question], float] = value
+        measure: Callable[[RevealQuestion], float] = value
         for low, high in pairwise(edges):
             part = [each for each in scored if low <= measure(each.question) < high]
             if part:

@@ -18,8 +18,8 @@ from trace_mine.eval.mined import rows_of
 from trace_mine.eval.real_beliefs.asking import UNANSWERED, ModelAnswer, answers_of_model, answers_of_run
 from trace_mine.eval.real_beliefs.ladder import RUNGS
 from trace_mine.eval.real_beliefs.making import TRAINING
-from trace_mine.eval.real_beliefs.predictors import Frequency, LastShown, alike, baselines, exact
-from trace_mine.eval.real_beliefs.questions import Question, open_reveals, questions_of, write_questions
+from trace_mine.eval.real_beliefs.predictors import Frequency, LastOutcome, alike, baselines, exact
+from trace_mine.eval.real_beliefs.questions import RevealQuestion, open_reveals, questions_of, write_questions
 from trace_mine.eval.real_beliefs.ranking import METRICS, score_all, table
 from trace_mine.eval.real_beliefs.scoring import calibration_error, score
 from trace_mine.eval.subjects import Subject, subject
@@ -90,9 +90,9 @@ def test_baselines_count_in_training_questions_alone() -> None:
     # in a second reveal the first one's value stands before it
     last = open_reveals(row("lib.f~0", laws=((0.5, 0.5), (0.5, 0.25, 0.25))), "seen")[1]
     repeated = [each for n in range(8) for each in open_reveals(row(f"lib.t{n}~0", laws=((0.5, 0.5),) * 2), TRAINING)]
-    assert LastShown.of(repeated).share == pytest.approx(9 / 10), "counted from one hit and one miss"
-    assert LastShown.of(repeated)(last) == pytest.approx([0.9, 0.05, 0.05])
-    assert LastShown.of(repeated)(question) == pytest.approx([1 / 3] * 3), "nothing was shown before"
+    assert LastOutcome.of(repeated).share == pytest.approx(9 / 10), "counted from one hit and one miss"
+    assert LastOutcome.of(repeated)(last) == pytest.approx([0.9, 0.05, 0.05])
+    assert LastOutcome.of(repeated)(question) == pytest.approx([1 / 3] * 3), "nothing was shown before"
 
 
 def test_calibration_is_against_exact_laws() -> None:
@@ -167,7 +167,7 @@ def test_a_language_model_is_asked_by_its_own_tokens_and_what_is_too_long_is_cou
 def test_the_ladder_s_table_has_a_column_for_each_rung(tmp_path: Path, games: Path, run: Path) -> None:
     folder = tmp_path / "questions"
     folder.mkdir()
-    made: list[Question] = questions_of(rows_of(games), "games", most=12)
+    made: list[RevealQuestion] = questions_of(rows_of(games), "games", most=12)
     real = [each for n in range(3) for each in open_reveals(row(f"lib.f{n}~0"), "unseen")]
     for name in (*RUNGS, TRAINING):
         write_questions(folder / f"{name}.jsonl", {"games": made, TRAINING: made, "unseen": real}.get(name, []))

@@ -15,8 +15,8 @@ from trace_mine.eval.mined import rows_of
 from trace_mine.eval.real_beliefs import questions as under_test
 from trace_mine.eval.real_beliefs.questions import (
     OF_A_PROGRAM,
-    Question,
-    Segment,
+    RevealQuestion,
+    RoleSpan,
     open_reveals,
     questions_of,
     read_questions,
@@ -103,7 +103,7 @@ def test_games_have_exact_laws_and_no_program(tmp_path: Path) -> None:
 )
 def test_a_question_without_a_law_is_refused(outcomes: tuple[str, ...], law: tuple[float, ...], shown: int) -> None:
     with pytest.raises(ValueError, match="expected "):
-        Question(
+        RevealQuestion(
             name="a",
             rung="seen",
             repository="",
@@ -128,13 +128,13 @@ def test_a_file_gives_back_what_was_written(
     outcomes: list[list[str]], text: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     made = [
-        Question(
+        RevealQuestion(
             name=f"{n}:0",
             rung="unseen",
             repository=text,
             program=text,
             text=text,
-            segments=(Segment(start=0, end=len(text), role="command", step=0),),
+            segments=(RoleSpan(start=0, end=len(text), role="command", step=0),),
             ending="\n",
             outcomes=tuple(texts),
             law=(1 - 0.125 * (len(texts) - 1), *[0.125] * (len(texts) - 1)),
