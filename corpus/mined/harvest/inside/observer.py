@@ -80,10 +80,10 @@ class Observer:
         # by identity, for most of what a suite runs: code that is neither watched nor a constructor
         self._others: dict[int, types.CodeType] = {}
 
-    def start(self, name: str) -> None:
-        """Begin to watch the current thread, for one test or snippet of this name."""
+    def start(self, name: str, *, is_item: bool = False) -> None:
+        """Begin to watch the current thread, for one test or snippet of this name; ``is_item``: pytest runs it."""
         self._objects.begin()
-        self._ways.begin(name)
+        self._ways.begin(name, is_item=is_item)
         for seen in self._seen.values():
             seen.num_now = 0
         sys.setprofile(self._hook)

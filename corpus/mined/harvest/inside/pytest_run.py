@@ -31,7 +31,7 @@ class _Plugin:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self._observer.start(item.nodeid)
+        self._observer.start(item.nodeid, is_item=True)
         try:
             with within(self._seconds):
                 yield

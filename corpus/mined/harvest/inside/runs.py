@@ -15,6 +15,7 @@ from typing import TypedDict
 
 from trace_mine_harvest.observer import Observer
 from trace_mine_harvest.targets import WatchedFunctions
+from trace_mine_harvest.ways import EXAMPLE
 
 WAITING = 6
 """Times as long as its CPU time that a test may take by the clock."""
@@ -126,7 +127,7 @@ def _run(observer: Observer, snippet: GivenSnippet, failed: list[int], errors: l
         file = snippet["file"]
         if not is_script:
             # where the text of its lambdas is looked up
-            file = f"<example {snippet['number']}.{number}>"
+            file = f"{EXAMPLE}{snippet['number']}.{number}>"
             linecache.cache[file] = (len(piece), None, piece.splitlines(keepends=True), file)
         try:
             exec(compile(piece, file, "exec" if is_script else "single"), namespace)

@@ -22,6 +22,9 @@ MAX_GIVERS = 3
 MAX_WAYS = 8
 """Tests and snippets that are written for a function, each of which calls it sooner than those before."""
 
+EXAMPLE = "<example "
+"""How the names of files begin that pieces of snippets are compiled under, but scripts."""
+
 Place = tuple[str, int]
 
 
@@ -51,6 +54,7 @@ class Ways:
         self._write = write
         self._known: dict[tuple[str, str], _Known] = {}
         self._start, self._num_calls = "", 0
+        self._is_item = False
         # by identity of a generator's frame, the functions that gave it: a session opens it where these are opened
         self._givers: dict[int, list[Place]] = {}
         # the same of local functions, by identity of their code, which is kept so that no other gets its number
@@ -58,9 +62,9 @@ class Ways:
         self._codes: dict[int, types.CodeType] = {}
         self.spelt: dict[types.FrameType, WatchedCall] = {}
 
-    def begin(self, start: str) -> None:
-        """Begin a test or snippet, by its name."""
-        self._start, self._num_calls = start, 0
+    def begin(self, start: str, *, is_item: bool) -> None:
+        """Begin a test or snippet, by its name. ``is_item``: it is a test that pytest runs."""
+        self._start, self._num_calls, self._is_item = start, 0, is_item
 
     def end(self) -> None:
         """End it: no frame of it goes on."""
@@ -102,7 +106,7 @@ class Ways:
         """Write how this test or snippet comes to call a function, where none before calls it as soon."""
         num_before, self._num_calls = self._num_calls, self._num_calls + 1
         known = self._of(target)
-        if num_before >= known.least_before or known.num_ways >= MAX_WAYS:
+        if num_before >= known.least_before or known.num_ways >= MAX_WAYS or not self._is_led_from(frame):
             return
         focus = self._focus(frame, lambda each: self._is_opened(each.f_code))
         if focus and len(focus) <= MAX_FOCUS:
@@ -110,6 +114,23 @@ class Ways:
             known.num_ways += 1
             way = {"path": target.path, "qualname": target.qualname, "start": self._start, "num_before": num_before}
             self._write({"seen_way": {**way, "focus": focus}})
+
+    def _is_led_from(self, frame: types.FrameType) -> bool:
+        """Return True where nothing stands between the test or snippet and the frame but functions of the repository.
+
+        A session opens no function of a library, so what a library calls back it never comes to: the tests of a script
+        that runs ``unittest``, an encoder's ``default``, what runs while a module is imported.
+        """
+        while frame.f_back is not None and self._is_opened(frame.f_back.f_code):
+            frame = frame.f_back
+        file, beyond = frame.f_code.co_filename, frame.f_back
+        if self._is_item:
+            # a decorator of a library may stand around the test itself: it is spelt as a ``with``
+            caller = "" if beyond is None else str(beyond.f_globals.get("__name__", ""))
+            return self._targets.place(file) == "test" or caller.partition(".")[0] in ("_pytest", "unittest")
+        if beyond is not None and beyond.f_code.co_filename.startswith(EXAMPLE):
+            return True
+        return not frame.f_code.co_flags & inspect.CO_NEWLOCALS and frame.f_globals.get("__name__") == "__main__"
 
     def look_around(self, frame: types.FrameType, target: WatchedFunction) -> None:
         """Write the nearest call on the stack that has a text, for a function whose own calls have none.

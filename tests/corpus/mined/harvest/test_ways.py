@@ -1,6 +1,7 @@
 """Functions that no call with a text was seen of: other calls lead to them, or the tests that call them do."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +117,32 @@ def test_an_example_leads_to_what_no_call_leads_to(harvested: tuple[list[Candida
     assert led.kind == "doctest" and note["led_to_by_tests"] == 1
     names = ("    def seen(self):", "def only_by_examples(thing):")
     assert led.focus == tuple(("lib.py", line_of(name)) for name in names)
+
+
+def test_what_a_library_calls_back_is_not_led_to(tmp_path: Path) -> None:
+    # a session opens no function of json's, so that it never comes to what stands behind one
+    root = tmp_path / "repositories" / "shown"
+    (root / "shown").mkdir(parents=True)
+    (root / "shown" / "__init__.py").write_text("")
+    (root / "shown" / "texts.py").write_text(
+        "def busy(n):\n    return n\n\n\ndef called(value):\n    return value.n\n\n\ndef called_back(value):\n    return value.n\n"
+    )
+    (root / "main.py").write_text(
+        "import json\nfrom shown.texts import busy, called, called_back\n"
+        "class Local:\n    def __init__(self, n):\n        self.n = n\n"
+        "for n in range(99):\n    busy(n)\n"  # what comes sooner is shown by the script's own session
+        "print(called(Local(1)))\n"
+        "print(json.dumps({'a': [Local(n) for n in range(2)]}, default=called_back))\n"
+    )
+    origin = Mined([str(root)], MineOptions(environment="none", entries=("call", "script")), tmp_path)
+    units = [*origin.units()]
+    names = [
+        Candidate.from_json(entry["candidate"]).snippet.name  # type: ignore[arg-type]
+        for unit in units
+        for entry in unit.payload["snippets"]  # type: ignore[attr-defined]
+    ]
+    assert [name for name in names if ">" in name] == ["main>Local.__init__", "main>called"]
+    assert "main" in names
 
 
 def way(number: int, *lines: int, num_before: int = 100) -> SeenWay:
