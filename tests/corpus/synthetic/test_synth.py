@@ -263,8 +263,8 @@ def test_stages() -> None:
 def test_the_command_makes_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By workers and, where there is one job, in this process: the same."""
     from datasets import load_dataset
-    from own_process import in_own_process
 
+    from own_process import in_own_process
     from trace_mine.corpus.synthetic.__main__ import main
 
     for jobs, place in (("1", in_own_process()), ("2", contextlib.nullcontext())):
