@@ -12,12 +12,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from own_process import in_own_process
 from trace_mine.corpus.engines import ENGINES, KeyList
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined.archives import is_archive
@@ -536,7 +538,8 @@ def _units(root: Path, found: Found, **options: Any) -> list[WorkUnit]:
     (repository / found.path).write_text(found.text)
     # an archive is mined as it is, any other file as one of a repository
     named = repository / found.path if is_archive(found.path) else repository
-    return [*Mined([str(named)], MineOptions(**{**found.options, **options}), root / "staging").units()]
+    with nullcontext() if is_archive(found.path) else in_own_process():
+        return [*Mined([str(named)], MineOptions(**{**found.options, **options}), root / "staging").units()]
 
 
 @pytest.mark.parametrize("reason", DISCOVERY, ids=lambda reason: reason.name)

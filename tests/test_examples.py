@@ -28,8 +28,12 @@ NEEDS = {"task_to_tokens": ("transformers",), "train_and_load": ("torch", "trans
 """What examples import that only an extra installs."""
 
 
+SLOW = ("train_and_load", "mine_and_load")
+"""The examples of the docstrings of ``mine`` and ``load`` are run by test_public_interface.py."""
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "train_and_load" else name for name in EXAMPLES]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXAMPLES]
 )
 def test_the_example_runs(name, tmp_path):
     arguments, printed = EXAMPLES[name]

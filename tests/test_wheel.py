@@ -127,9 +127,13 @@ def test_the_wheel_is_for_every_interpreter(wheel):
     assert re.fullmatch(rf"trace_mine-[\d.]+-py3-none-{platform}\.whl", wheel.name), wheel.name
 
 
+# .ci/dependencies.py installs and uses a wheel under each of them too
 @pytest.mark.parametrize(
     "minor",
-    [pytest.param(minor, marks=[pytest.mark.slow] * interpreters.is_between(minor)) for minor in interpreters.MINORS],
+    [
+        pytest.param(minor, marks=[pytest.mark.slow] * (interpreters.found(minor) not in (None, sys.executable)))
+        for minor in interpreters.MINORS
+    ],
 )
 def test_the_one_wheel_runs_under_each_interpreter(wheel, minor, tmp_path):
     python = interpreters.found(minor)
@@ -180,6 +184,7 @@ def test_trace_mine(binaries, elsewhere):
     assert json.loads((elsewhere / "traces" / "stats.json").read_text())["rows"] == 2
 
 
+@pytest.mark.slow  # that it is there is told by its usage
 def test_trace_tokenize(binaries, elsewhere):
     pytest.importorskip("transformers", reason="needs the extra [train]")
     checked(binaries / "trace-tokenize", "fit", "synthetic", "--out", "tokens", cwd=elsewhere)

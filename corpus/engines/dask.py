@@ -56,6 +56,7 @@ class DaskCluster:
 
         self._folder: str | None = None
         self._own: LocalCluster | None = None
+        self._settings = contextlib.ExitStack()
         try:
             if address is None:
                 self._own = self._start(jobs)
@@ -87,6 +88,9 @@ class DaskCluster:
             "distributed.worker.http.routes": [],
             "distributed.admin.tick.limit": "1h",  # planning in this process may hold the loop for a second
         }
+        # Held while the cluster is there: so long after a death (15 s, as Dask has it) it looks for a worker in the
+        # dead one's place, and gives the place up for good where one still starts or has just died again.
+        self._settings.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "1d"}))
         security = None
         with contextlib.suppress(ImportError):
             # Else whoever has an account on this machine could have the workers run something.
@@ -182,6 +186,7 @@ class DaskCluster:
                         os.kill(nanny.process.pid, signal.SIGKILL)
             with contextlib.suppress(Exception):
                 self._own.close(timeout=30)
+        self._settings.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from own_process import in_own_process
 
+from own_process import in_own_process
 from trace_mine.corpus.__main__ import main
 
 

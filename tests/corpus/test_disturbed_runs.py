@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from disturbances import ROLES, Disturbance, Scene, drawn, write_repositories
@@ -11,18 +11,21 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene_of(folder: Path, num_repositories: int) -> Scene:
     try:
         Worker(Jail(), Limits(), minimum_level=3).close()
     except SandboxUnavailable as error:
         pytest.skip(f"level 3 does not work here: {error}")
-    folder = tmp_path_factory.mktemp("disturbed")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o755)  # the jail's user reads the repositories
     # without the runs for calls and the environments: as a script disturbances.py has them too
     options = ("--sources", "doctest", "--environment", "none")
-    yield Scene(folder, write_repositories(folder / "repositories", 2, 1), *options)
+    return Scene(folder, write_repositories(folder / "repositories", num_repositories, 1), *options)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return scene_of(tmp_path_factory.mktemp("disturbed"), 1)
 
 
 # A trial takes two commands, some seconds each.
@@ -36,7 +39,8 @@ def test_a_killed_process_costs_no_row(scene: Scene, role: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(4 * 3600)
-def test_a_hundred_disturbances_cost_no_row(scene: Scene) -> None:
+def test_a_hundred_disturbances_cost_no_row(tmp_path_factory: pytest.TempPathFactory) -> None:
+    scene = scene_of(tmp_path_factory.mktemp("disturbed"), 2)
     trials = [scene.trial(100 + number, drawn(number, 0, 0.8 * scene.seconds)) for number in range(100)]
     assert not [(trial.disturbance, trial.faults) for trial in trials if trial.faults]
     assert sum(trial.happened for trial in trials) >= 90

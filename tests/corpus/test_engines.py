@@ -141,6 +141,23 @@ def test_planning_that_ends_ends_the_workers(engine: Engine, tmp_path: Path) -> 
                 os.kill(int(path.read_text()), signal.SIG_DFL)
 
 
+def test_a_worker_of_dask_that_is_slow_to_start_again_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask gave a worker up that was not back 15 s after a death: on a busy machine the run then waited for none."""
+    pytest.importorskip("distributed", reason="needs the extra [dask]")
+    import dask
+
+    monkeypatch.setattr("trace_mine.corpus.engines.cluster.WORKERS_SECONDS", 100.0)
+    name = "distributed.deploy.lost-worker-timeout"
+    with dask.config.set({name: "1ms"}), closing(make_engine("dask", 1)) as engine:
+        with pytest.raises(WorkersLost):
+            list(engine.run(DyingTask(tmp_path, "k"), KeyList(["k"])))
+        assert all_of(engine, MarkingTask(tmp_path), ["a"]) == {"a": marker_of("a")}
+        engine.close()
+        assert dask.config.get(name) == "1ms"
+
+
 @pytest.mark.parametrize("jobs", [0, -1])
 @pytest.mark.parametrize("name", ENGINES)
 def test_no_workers_are_refused(name: str, jobs: int) -> None:

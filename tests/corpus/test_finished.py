@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from command_here import Told, command
 from disturbances import files_of
-from own_process import OwnProcess
 
+from own_process import OwnProcess
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined import miner, options
 from trace_mine.corpus.mined.environments.provision import Provisioner

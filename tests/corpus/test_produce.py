@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from own_process import OwnProcess, in_own_process
 
+from own_process import OwnProcess, in_own_process
 from trace_mine.corpus import splits
 from trace_mine.corpus.engines import ENGINES
 from trace_mine.corpus.errors import CorpusError

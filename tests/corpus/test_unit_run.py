@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from own_process import OwnProcess
 
+from own_process import OwnProcess
 from trace_mine.corpus.engines import KeyFeed, KeyList, PlanningEnded
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.unit_run import UnitRun

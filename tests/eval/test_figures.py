@@ -21,7 +21,7 @@ from trace_mine.train.recipes import recipe
 from trace_mine.train.running import train
 from trace_mine.train.settings import override
 
-SHORT = {"max_steps": "4", "batch_size": "8", "evaluate_rows": "2", "evaluate_every": "0", "warmup": "2"}
+SHORT = {"max_steps": "2", "batch_size": "4", "evaluate_rows": "2", "evaluate_every": "0", "warmup": "1"}
 
 
 def shortened(run: PlannedRun) -> PlannedRun:
@@ -30,7 +30,7 @@ def shortened(run: PlannedRun) -> PlannedRun:
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """A bench on which every group of the plan has one run of four steps."""
+    """A bench on which every group of the plan has one run of two steps."""
     runs = tmp_path_factory.mktemp("bench") / "runs"
     plan = [shortened(run) for run in planned(1)]
     for run in plan:

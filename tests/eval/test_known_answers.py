@@ -47,7 +47,10 @@ def test_on_visible_swaps_the_oracle_is_always_right() -> None:
     assert value_of(told, "entropy of the exact law") == 0.0
 
 
-@pytest.mark.parametrize(("spacing", "expected"), [(1, 0.60), (2, 0.40), (4, 0.25), (8, 0.20)])
+SLOW_2, SLOW_4 = (pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 0.40), (4, 0.25)))
+
+
+@pytest.mark.parametrize(("spacing", "expected"), [(1, 0.60), SLOW_2, SLOW_4, (8, 0.20)])
 def test_copying_after_one_gap_has_its_closed_form(spacing: int, expected: float) -> None:
     # n=5, one reveal after `spacing` random swaps: the shown variable kept its value (or got it back)
     sessions = sessions_with(commands=spacing, spacing=spacing, rows=2000, n=5) if spacing > 3 else None

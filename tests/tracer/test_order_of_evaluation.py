@@ -271,7 +271,9 @@ def check(tracer, kit, number: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")  # ``assert (a, b)`` is always true
-@pytest.mark.parametrize("first", range(0, 100, 10))
+@pytest.mark.parametrize(
+    "first", [*range(0, 40, 10), *(pytest.param(n, marks=pytest.mark.slow) for n in range(40, 100, 10))]
+)
 def test_session_does_what_python_does_in_its_order(tracer, kit, first):
     for number in range(first, first + 10):
         check(tracer, kit, number)

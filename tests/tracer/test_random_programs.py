@@ -197,7 +197,7 @@ def check(tracer, kit, draw: random.Random) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", [*range(0, 50, 10), *(pytest.param(n, marks=pytest.mark.slow) for n in range(50, 150, 10))]
+    "first", [*range(0, 40, 10), *(pytest.param(n, marks=pytest.mark.slow) for n in range(40, 150, 10))]
 )
 def test_typical_program_is_told_truly_and_opened(tracer, kit, first):
     for number in range(first, first + 10):

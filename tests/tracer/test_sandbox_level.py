@@ -74,7 +74,7 @@ def test_level_0_says_what_it_is(script):
     assert LINE.findall(done.stderr) == [("0", "rlimits", ": NOT a sandbox")]
 
 
-@pytest.mark.parametrize("level", [3, 2])
+@pytest.mark.parametrize("level", [3, pytest.param(2, marks=pytest.mark.slow)])
 def test_mining_tells_its_level_and_takes_one(tmp_path, level):
     offered(level)
     (tmp_path / "repo").mkdir()

@@ -110,7 +110,7 @@ def test_states_of_samples(kit, tracer, path, tmp_path):
     check(kit, tracer, path.read_text(encoding="utf-8"), tmp_path)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(n, marks=pytest.mark.slow) for n in range(8, 20))])
 def test_states_of_random_programs(kit, tracer, seed, tmp_path):
     check(kit, tracer, rich_program(random.Random(9_000 + seed)), tmp_path)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from own_process import in_own_process
 
+from own_process import in_own_process
 from trace_mine.corpus.mined.ignore_file import IGNORE_FILE, IgnoreRules, ignore_lines
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.work import entries_of

@@ -50,7 +50,7 @@ def serves(worker: Worker) -> None:
     assert (after.status, after.integrity, after.stdout) == ("ok", "clean", b"still here\n"), after
 
 
-@pytest.mark.parametrize("level", [3, 2])
+@pytest.mark.parametrize("level", [3, pytest.param(2, marks=pytest.mark.slow)])  # of the same control group
 def test_memory_over_several_processes(level):
     """Without the filter that refuses forks, so that it is this layer that holds."""
     with start(level, ablate=frozenset({"seccomp"})) as worker:

@@ -194,7 +194,7 @@ def test_every_reveal_has_a_belief_that_native_runs_confirm(name: str) -> None:
 def test_a_command_never_tells_what_is_hidden(name: str) -> None:
     """Sessions that look the same so far have the same next command: no classifier can do better than chance."""
     following: dict[str, set[str]] = defaultdict(set)
-    for seed, view in itertools.product(range(14), ("branch+every:0", "branch+every:2+full+print")):
+    for seed, view in itertools.product(range(10), ("branch+every:0", "branch+every:2+full+print")):
         made = trace(GAMES[name], view, seed)
         for index, step in enumerate(made.steps):
             start = next(s.start for s in made.segments if s.step == index)

@@ -199,7 +199,7 @@ def in_json(value: Record) -> Any:
 
 @pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
 def test_every_record_comes_back(cls):
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=6, deadline=None)
     @given(record(cls))
     def check(value):
         assert from_json(cls, in_json(value)) == value
@@ -209,7 +209,7 @@ def test_every_record_comes_back(cls):
 
 @pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
 def test_mutated_records_are_refused_or_good(cls):
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=12, deadline=None)
     @given(st.data())
     def check(data):
         value = data.draw(mutated(in_json(data.draw(record(cls)))))

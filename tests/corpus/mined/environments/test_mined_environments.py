@@ -65,7 +65,7 @@ def test_what_is_declared_can_be_imported(make_repository: Make, wheels: Path, t
     ("version", "options"),
     [
         ("2.5", ("--offline",)),
-        (None, ("--environment", "none")),
+        pytest.param(None, ("--environment", "none"), marks=pytest.mark.slow),
         pytest.param("2.5", ("--environment", "none"), marks=pytest.mark.slow),
         pytest.param(None, ("--offline",), marks=pytest.mark.slow),
     ],

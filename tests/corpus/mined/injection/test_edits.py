@@ -148,7 +148,11 @@ def test_names_that_the_program_has_are_left_to_it() -> None:
     assert names.imports("if uniform() < 1: 2\n") == "from random import random as uniform\n"
 
 
-@pytest.mark.parametrize("name", FILES)
+# as many edits as lines: of the two longest files seconds
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in ("difflib", "statistics") else name for name in FILES],
+)
 def test_edits_of_real_modules_are_taken_back(name: str) -> None:
     text = (LIBRARY / f"{name}.py").read_text(encoding="utf-8")
     every = places(text)

@@ -2,7 +2,7 @@
 
 To start a worker takes 0.9 s of CPU and the jail that reads repositories 0.5 s, the rest of a small mining with the
 fake tracer 0.3 s. This is for tests of ledger, merge and files, which ask nothing of either; nothing that a stranger
-wrote is read here. Workers are tested in test_engines.py and test_produce.py, the jail in mined/test_reader.py, both
+wrote is read here. Workers are tested in tests/corpus/test_engines.py, the jail in mined/test_reader.py there, both
 together in test_mining.py.
 """
 
