@@ -46,12 +46,11 @@ from trace_mine.errors import NoTraceError
 from trace_mine.tokenizer.__main__ import visible as token_text
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.formats.repl import render
-from trace_mine.tracer.run_options import Colour
 from trace_mine.tracer.run_result import page_of, print_result
 from trace_mine.tracer.schema import Belief, Drop, Step, Trace
 from trace_mine.tracer.show import beliefs_shown, coloured
 from trace_mine.tracer.viewer import page
-from trace_mine.tracer.visible import in_html, in_markdown, indented, one_line, prose_in_markdown, visible
+from trace_mine.tracer.visible import Colour, in_html, in_markdown, indented, one_line, prose_in_markdown, visible
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -18,7 +18,6 @@ import typer
 from trace_mine.tracer.command_line import ExceptionTypes, ExitCode, make_app, run_app, tell_sandbox
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.run_options import (
-    Colour,
     at_least,
     check_view,
     declared_laws,
@@ -34,6 +33,7 @@ from trace_mine.tracer.run_options import (
     view_of_text,
 )
 from trace_mine.tracer.views import DEFAULT_FOLLOW, View, ViewError, with_hidden_inputs
+from trace_mine.tracer.visible import Colour
 
 EPILOG = """\b
 Examples:

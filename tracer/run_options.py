@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +22,6 @@ if TYPE_CHECKING:
     from trace_mine.tracer.limits import Limits
     from trace_mine.tracer.schema import Outcome, Snippet
     from trace_mine.tracer.script_world import ScriptWorld
-
-
-class Colour(StrEnum):
-    """When the session is coloured."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
 
 
 def at_least(least: int) -> Callable[[int | None], int | None]:

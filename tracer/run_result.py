@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from trace_mine.tracer.inside.reasons import Reason, reason_of
-from trace_mine.tracer.run_options import Colour
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
 from trace_mine.tracer.session import Tracer
 from trace_mine.tracer.show import beliefs_shown, session_shown
-from trace_mine.tracer.visible import indented
+from trace_mine.tracer.visible import Colour, indented
 
 DATA_REASONS = frozenset(
     {

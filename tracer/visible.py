@@ -16,11 +16,20 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable
+from enum import StrEnum
 
 HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 """Controls, bidirectional and zero-width formats, lone surrogates, private use, line separators."""
 MAX_SHOWN = 200
 """Characters of a name that are shown: an identifier may have a million, and would hide what stands beside it."""
+
+
+class Colour(StrEnum):
+    """When a session is coloured on a terminal."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
 
 
 def visible(text: str) -> str:

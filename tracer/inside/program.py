@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
 from trace_mine.tracer.inside.syntax.parsed import read_tree
+from trace_mine.tracer.inside.syntax.walking import walk
 
 # flags of code objects; ``inspect`` has them too, but is slow to import
 CO_NEWLOCALS = 0x02
@@ -284,7 +285,7 @@ class Sources:
             statement.decorator_list = []
         line_at_home: dict[int, int] = {}
         end_at_home: dict[int, int] = {}
-        for one, other in zip(ast.walk(emitted), ast.walk(statement), strict=False):
+        for one, other in zip(walk(emitted), walk(statement), strict=False):
             if isinstance(one, (ast.stmt, ast.expr)) and isinstance(other, (ast.stmt, ast.expr)):
                 line_at_home.setdefault(one.lineno, other.lineno)
                 if one.end_lineno is not None and other.end_lineno is not None:
@@ -293,7 +294,7 @@ class Sources:
         if first == statement.lineno and code.co_name == getattr(emitted, "name", None):
             first = start
         self._homes[code.co_filename, code] = filename, first
-        for node in ast.walk(definition):
+        for node in walk(definition):
             if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler, ast.pattern)):
                 node.lineno = line_at_home.get(node.lineno, node.lineno)
                 if node.end_lineno is not None:
@@ -344,9 +345,7 @@ class Sources:
             return None
         # code after a ``raise`` has no lines in the code object, and may bind a name all the same
         bound = {
-            node.id
-            for node in ast.walk(definition)
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+            node.id for node in walk(definition) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
         }
         lacking = {*code.co_varnames, *code.co_cellvars} - bound
         return None if lacking and not lacking <= set(_other_names(definition)) else definition
@@ -362,7 +361,7 @@ class Sources:
 
     def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
         """The definition, by parsing the whole file, once for all its functions."""
-        for node in ast.walk(self._tree(code.co_filename, lines)):
+        for node in walk(self._tree(code.co_filename, lines)):
             if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
                 # a code object begins at its first decorator, a tree's node at ``def``
                 start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
@@ -409,7 +408,7 @@ def ast_lines(raw: bytes) -> list[str]:
 
 def _other_names(definition: ast.FunctionDef) -> Iterator[str]:
     """The names that a definition binds otherwise than by a ``Name``: parameters, definitions, imports, handlers."""
-    for node in ast.walk(definition):
+    for node in walk(definition):
         for field in ("arg", "name", "asname", "rest"):
             name = getattr(node, field, None)
             if isinstance(name, str):
@@ -449,5 +448,5 @@ def global_names(sources: Iterable[str]) -> set[str]:
             continue
         tree = read_tree(source)
         if tree is not None:
-            names.update(name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
+            names.update(name for node in walk(tree) if isinstance(node, ast.Global) for name in node.names)
     return names

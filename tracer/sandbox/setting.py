@@ -46,6 +46,10 @@ class Setting:
         """Load the code of every kind of job, before any foreign code runs."""
         self.run_job = self.bundle.load("trace_mine.tracer.inside.jobs.registry").run
 
+    def note_modules(self) -> None:
+        """Note what is loaded, so that no run has to look at all of it."""
+        self.bundle.load("trace_mine.tracer.inside.observe.loaded").note()
+
     def prepare_interpreter(self) -> None:
         """Set up search path, environment, clock and builtins (``exit``, ``quit``, ``help``) as a script finds them."""
         # The interpreter was started without site (-S), which would read .pth files, code of the host; these three

@@ -101,6 +101,7 @@ def prepare(
     for layer in reversed(layers):
         layer.at_zygote(confinement)
     setting.prepare_interpreter()
+    setting.note_modules()
     # Frozen objects are never looked at by a collection, which would write to their headers: each runner would get
     # copies of all the zygote's pages.
     gc.collect()
@@ -123,6 +124,7 @@ def serve(control: socket.socket, setting: Setting, forks: SiblingForks) -> NoRe
             os.chdir(setting.config.scratch)
             warm(control, field(message, "modules", list))
             setting.fresh_streams()
+            setting.note_modules()
             # no collection before: it would call what a module gave ``gc`` and ``weakref`` to be called, in all forks
             # and not in an interpreter that imports the module itself
             gc.freeze()

@@ -24,6 +24,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
 from trace_mine.tracer.inside.syntax.text import expression, is_inert, unparse, without_brackets
+from trace_mine.tracer.inside.syntax.walking import walk
 
 _SHOWS_FRAMES = frozenset({"format_exc", "print_exc", "exception", "last_traceback", "_getframe", "__traceback__"})
 """Names that read the frames of the exception being handled."""
@@ -70,7 +71,7 @@ def _shows_frames(node: ast.AST) -> bool:
     return any(
         (isinstance(inner, ast.Attribute) and inner.attr in _SHOWS_FRAMES)
         or (isinstance(inner, ast.Name) and inner.id in _SHOWS_FRAMES)
-        for inner in ast.walk(node)
+        for inner in walk(node)
     )
 
 
@@ -108,7 +109,7 @@ def _matches(
     """
     if handler.type is None:
         return True
-    if any(isinstance(inner, ast.Call) for inner in ast.walk(handler.type)):
+    if any(isinstance(inner, ast.Call) for inner in walk(handler.type)):
         context.give_up(node, frame, Reason.HANDLER_TYPE)
     try:
         types = eval(compile(ast.Expression(handler.type), "<handler>", "eval"), context.variables.namespace)

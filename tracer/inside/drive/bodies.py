@@ -32,6 +32,7 @@ from trace_mine.tracer.inside.syntax.names import (
     read_names,
 )
 from trace_mine.tracer.inside.syntax.text import is_inert, operand, unparse
+from trace_mine.tracer.inside.syntax.walking import children, fix_locations, walk
 
 
 def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: list[Argument], frame: Frame) -> Body:
@@ -151,7 +152,7 @@ def _rewritten(
     statements = [rewriter.visit(statement) for statement in statements]
     for statement in statements:
         _qualify_classes(statement, f"{target.function.__code__.co_qualname}.<locals>")
-        ast.fix_missing_locations(statement)
+        fix_locations(statement)
     return statements
 
 
@@ -168,7 +169,7 @@ def _qualify_classes(node: ast.AST, outer: str) -> None:
             has_doc = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
             named = ast.Assign([ast.Name("__qualname__", ast.Store())], ast.Constant(outer), lineno=node.lineno)
             node.body.insert(int(has_doc), named)
-    for child in ast.iter_child_nodes(node):
+    for child in children(node):
         _qualify_classes(child, outer)
 
 
@@ -266,7 +267,7 @@ def _is_rebound_by_others(context: DriveContext, target: Target, name: str) -> b
     outer = context.writer.sources.outermost(target.function.__code__)
     if outer is None:
         return True
-    return any(isinstance(node, ast.Nonlocal) and name in node.names for node in ast.walk(outer))
+    return any(isinstance(node, ast.Nonlocal) and name in node.names for node in walk(outer))
 
 
 def _import_globals(

@@ -25,6 +25,7 @@ from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.targets import static_value, target_of
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
+from trace_mine.tracer.inside.syntax.walking import walk
 
 _KEYED = frozenset({"sorted", "max", "min"})
 
@@ -166,7 +167,7 @@ def _reduced(
     call = ast.Call(function, [result, ast.Name(item, ast.Load())], [])
     step = ast.Assign([ast.Name(result.id, ast.Store())], call)
     loop = ast.copy_location(ast.For(ast.Name(item, ast.Store()), items, [step], []), node)
-    for inner in ast.walk(loop):
+    for inner in walk(loop):
         if isinstance(inner, (ast.expr, ast.stmt)):
             ast.copy_location(inner, node)
     with frame.without_log():

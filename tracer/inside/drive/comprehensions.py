@@ -17,6 +17,7 @@ from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.observe.describe import ATOMS
 from trace_mine.tracer.inside.syntax.names import Rewriter, bound_names, read_names
 from trace_mine.tracer.inside.syntax.text import is_inert
+from trace_mine.tracer.inside.syntax.walking import walk
 from trace_mine.tracer.inside.views.opening import Comprehension
 
 _FORMS: dict[type[ast.expr], tuple[str, str, str]] = {
@@ -75,7 +76,7 @@ def may_open(node: Comprehension) -> bool:
     if _reads_unbound(node.generators):
         return False
     # a closure that is made in it would read the loop's variable of later on
-    return not any(isinstance(inner, (ast.Lambda, ast.Await)) for each in parts for inner in ast.walk(each))
+    return not any(isinstance(inner, (ast.Lambda, ast.Await)) for each in parts for inner in walk(each))
 
 
 def _reads_unbound(generators: list[ast.comprehension]) -> bool:
@@ -169,7 +170,7 @@ def _as_loop(
         body = [ast.For(rewriter.visit(generator.target), iterable, body, [])]
     loop = body[0]
     assert isinstance(loop, ast.For)
-    for inner in ast.walk(loop):
+    for inner in walk(loop):
         if isinstance(inner, (ast.expr, ast.stmt)):
             ast.copy_location(inner, node)
     return loop

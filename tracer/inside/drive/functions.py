@@ -12,6 +12,7 @@ from functools import cached_property
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.syntax.names import bound_names, declared, local_names, walk_scope
+from trace_mine.tracer.inside.syntax.walking import walk
 
 _dump, _load = pickle.dumps, pickle.loads
 """Copy a tree 2.7 times as fast as ``copy.deepcopy``; bound before the snippet can patch them."""
@@ -75,7 +76,7 @@ class FunctionFacts:
         return frozenset(
             name
             for function in inner
-            for node in ast.walk(function)
+            for node in walk(function)
             if isinstance(node, ast.Nonlocal)
             for name in node.names
         )

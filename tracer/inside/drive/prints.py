@@ -16,6 +16,7 @@ from trace_mine.tracer.inside.drive.implied import ImplicitCall
 from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
 from trace_mine.tracer.inside.observe.describe import ATOMS
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.walking import walk
 
 
 def open_texts(context: DriveContext, node: ast.expr, held: Held, frame: Frame, position: Position) -> ast.expr:
@@ -74,5 +75,5 @@ def _is_one_return(implied: ImplicitCall) -> bool:
     return isinstance(body[-1], ast.Return) and not any(
         isinstance(inner, (ast.Call, ast.stmt)) and inner is not body[-1]
         for statement in body
-        for inner in ast.walk(statement)
+        for inner in walk(statement)
     )

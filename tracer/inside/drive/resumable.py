@@ -23,6 +23,7 @@ from trace_mine.tracer.inside.drive.statements import taken_branch
 from trace_mine.tracer.inside.drive.suspended import Steps
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import has_yield
+from trace_mine.tracer.inside.syntax.walking import walk
 
 NONE = ast.Constant(None)
 
@@ -112,7 +113,7 @@ class ResumableWalk:
         name = context.variables.temporary("item")
         loop = ast.For(target=ast.Name(name, ast.Store()), iter=iterable, body=[], orelse=[])
         # the line of the ``yield from``, by which nodes are logged and looked up like all others
-        for inner in ast.walk(ast.copy_location(loop, node)):
+        for inner in walk(ast.copy_location(loop, node)):
             if isinstance(inner, (ast.expr, ast.stmt)):
                 ast.copy_location(inner, node)
         items = items_of(context, loop, frame)

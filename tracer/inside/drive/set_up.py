@@ -17,6 +17,7 @@ from typing import Literal, cast
 
 from trace_mine.tracer.inside.drive.variables import Variables, missing
 from trace_mine.tracer.inside.observe.describe import class_dict, has_plain_metaclass
+from trace_mine.tracer.inside.observe.loaded import LoadedModules
 from trace_mine.tracer.inside.protocol.answers import SetUpName
 
 MOST_NAMES = 500
@@ -40,20 +41,18 @@ class SessionSetUp:
     ) -> None:
         self.names: list[SetUpName] = []
         self._variables = variables
-        self._is_open = is_open
         self._words = {word for source in sources for word in _word.findall(source)} if is_open else set()
-        self._modules = dict(sys.modules) if is_open else {}
+        self._modules = LoadedModules() if is_open else None
         # what own modules held: the session may change them
         self._held = {
             name: dict(vars(module))
-            for name, module in self._modules.items()
-            if type(module) is types.ModuleType and str(vars(module).get("__file__")).startswith(own or ("\0",))
+            for name, module in ({} if self._modules is None else self._modules.of_files(own)).items()
         }
         self._by_place: dict[tuple[str, tuple[str, ...], str, str], str] = {}
 
     def name_of_global(self, home: Mapping[str, object], name: str, avoid: Iterable[str]) -> str | None:
         """Return the session's name for a global of a module, bound in the set-up; None where a command has to."""
-        if not self._is_open:
+        if self._modules is None:
             return None
         value, module = home[name], home.get("__name__")
         if type(value) is types.ModuleType:
@@ -69,7 +68,7 @@ class SessionSetUp:
     ) -> str | None:
         """Return the session's name for a default of a function, or for a variable of its closure; None as above."""
         value = _part_of(function, part, key)
-        if not self._is_open or value is missing:
+        if self._modules is None or value is missing:
             return None
         # a decorator's wrapper says the module of what it wraps
         for module in (function.__module__, function.__globals__.get("__name__")):

@@ -58,6 +58,7 @@ from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.syntax.current_exception import ASKS, asked_for
 from trace_mine.tracer.inside.syntax.parsed import read_tree
+from trace_mine.tracer.inside.syntax.walking import walk
 from trace_mine.tracer.inside.views.choose import choose_opening
 from trace_mine.tracer.inside.views.opening import Opening
 from trace_mine.tracer.inside.views.spaced_reveals import Spacing
@@ -195,7 +196,7 @@ def _binds(source: str, name: str) -> bool:
         or (isinstance(node, ast.arg) and node.arg == name)
         or (isinstance(node, ast.alias) and (node.asname or node.name) == name)
         or (isinstance(node, (ast.FunctionDef, ast.ExceptHandler, ast.MatchAs)) and node.name == name)
-        for node in ast.walk(tree)
+        for node in walk(tree)
     )
 
 

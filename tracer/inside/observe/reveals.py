@@ -25,6 +25,7 @@ from trace_mine.tracer.inside.observe.describe import (
     plain_access,
 )
 from trace_mine.tracer.inside.observe.identity import identity
+from trace_mine.tracer.inside.syntax.parsed import read_tree
 from trace_mine.tracer.inside.syntax.text import is_literal
 
 LONGEST_VALUE = 160
@@ -228,13 +229,10 @@ def assigned(source: str) -> Assigned:
     """What a command assigns, where it is one assignment and no more."""
     if "=" not in source:
         return _NOTHING  # half of all commands need no parse
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:
+    tree = read_tree(source)
+    if tree is None or len(tree.body) != 1:
         return _NOTHING
-    if len(body) != 1:
-        return _NOTHING
-    statement = body[0]
+    statement = tree.body[0]
     targets: list[ast.expr]
     if isinstance(statement, ast.AnnAssign):
         targets, value = [statement.target], statement.value

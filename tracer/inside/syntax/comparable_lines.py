@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 
+from trace_mine.tracer.inside.syntax.walking import children
+
 _SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Raise, ast.Assert, ast.If)
 
 
@@ -55,7 +57,7 @@ def _nested_statements(node: ast.stmt) -> list[ast.stmt]:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return []
     nested: list[ast.stmt] = []
-    for child in ast.iter_child_nodes(node):
+    for child in children(node):
         if isinstance(child, ast.stmt):
             nested.append(child)
         elif isinstance(child, (ast.ExceptHandler, ast.match_case)):

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from trace_mine.tracer.inside.syntax.names import children
 from trace_mine.tracer.inside.syntax.parsed import read_tree
+from trace_mine.tracer.inside.syntax.walking import children, walk
 
 Asks = Literal["nothing", "chain", "current"]
 """What a program may ask for: nothing of this; of an exception, the one that was being handled when it was raised; the
@@ -124,7 +124,7 @@ def _asked_in(tree: ast.Module) -> Asks:
 def calls_something(source: str) -> bool:
     """Return True if a command calls something else than quiet built-ins: code that asks for the exception may run."""
     try:
-        calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        calls = [node.func for node in walk(ast.parse(source)) if isinstance(node, ast.Call)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return True
     return not all(isinstance(function, ast.Name) and function.id in _QUIET for function in calls)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from trace_mine.tracer.inside.syntax.names import walk_scope
+from trace_mine.tracer.inside.syntax.walking import children
 
 COMPOUND = (ast.If, ast.For, ast.While, ast.Try, ast.TryStar, ast.With, ast.Match, ast.AsyncFor, ast.AsyncWith)
 """Statements that contain statements, definitions apart: those that can be opened or kept as one command."""
@@ -45,4 +46,4 @@ def _has_outward_jump(node: ast.AST, is_in_loop: bool) -> bool:
     # no expression contains a jump: leaving expressions out makes the walk as long as the statements are many
     if isinstance(node, (*_DEFINITIONS, ast.expr)):
         return False
-    return any(_has_outward_jump(child, is_in_loop) for child in ast.iter_child_nodes(node))
+    return any(_has_outward_jump(child, is_in_loop) for child in children(node))

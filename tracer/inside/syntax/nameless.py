@@ -10,6 +10,7 @@ import copy
 import types
 
 from trace_mine.tracer.inside.syntax.names import read_names
+from trace_mine.tracer.inside.syntax.walking import walk
 
 _KINDS: dict[str, type[ast.Lambda] | type[ast.GeneratorExp]] = {
     "<lambda>": ast.Lambda,
@@ -31,14 +32,14 @@ def definition_of(tree: ast.Module, code: types.CodeType) -> ast.FunctionDef | N
     ends = [(last, column) for _, _, last, column in spans]
     if not spans:
         return None
-    around = [node for node in ast.walk(tree) if isinstance(node, kind) and _spans(node, min(starts), max(ends))]
+    around = [node for node in walk(tree) if isinstance(node, kind) and _spans(node, min(starts), max(ends))]
     # of nested ones the innermost: the others have more instructions than that
     node = max(around, key=lambda each: (each.lineno, each.col_offset), default=None)
     if node is None or (isinstance(node, ast.GeneratorExp) and any(each.is_async for each in node.generators)):
         return None
     node = copy.deepcopy(node)  # the definition's lines may be moved
     made = _made(node)
-    for inner in ast.walk(made):
+    for inner in walk(made):
         if isinstance(inner, (ast.stmt, ast.expr, ast.arg)) and not hasattr(inner, "lineno"):
             ast.copy_location(inner, node)
     return made
@@ -47,7 +48,7 @@ def definition_of(tree: ast.Module, code: types.CodeType) -> ast.FunctionDef | N
 def lines_of_equal(tree: ast.Module, definition: ast.FunctionDef) -> list[int]:
     """Return the lines of the functions without a name in a tree that do what the definition does, word for word."""
     kind, wanted = _KINDS[definition.name], ast.dump(definition)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, kind)]
+    nodes = [node for node in walk(tree) if isinstance(node, kind)]
     return [node.lineno for node in nodes if ast.dump(_made(node)) == wanted]
 
 
@@ -91,7 +92,7 @@ def _function(name: str, arguments: ast.arguments, body: list[ast.stmt]) -> ast.
 def origin_of(name: str, value: ast.expr) -> ast.stmt | None:
     """Return the assignment whose functions without a name stand where the value's do; None where it has none."""
     if not hasattr(value, "lineno") or not any(
-        isinstance(each, (ast.Lambda, ast.GeneratorExp)) for each in ast.walk(value)
+        isinstance(each, (ast.Lambda, ast.GeneratorExp)) for each in walk(value)
     ):
         return None
     return ast.copy_location(ast.Assign([ast.copy_location(ast.Name(name, ast.Store()), value)], value), value)

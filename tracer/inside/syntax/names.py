@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.walking import children, walk
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -31,18 +32,6 @@ class CannotOpen(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-def children(node: ast.AST) -> list[ast.AST]:
-    """Return the nodes right below a node, as ``ast.iter_child_nodes`` gives them, in a third of the time."""
-    nodes: list[ast.AST] = []
-    for field in node._fields:
-        value = getattr(node, field, None)
-        if isinstance(value, ast.AST):
-            nodes.append(value)
-        elif isinstance(value, list):
-            nodes += [each for each in value if isinstance(each, ast.AST)]
-    return nodes
 
 
 def parameters(arguments: ast.arguments) -> list[str]:
@@ -70,34 +59,40 @@ def bound_names(body: Iterable[ast.stmt]) -> set[str]:
 
 def _collect_bound(node: ast.AST, names: set[str]) -> None:
     """Add the names that a node, and the nodes inside it, bind in the node's own scope."""
-    if isinstance(node, ast.Lambda):
-        # ``:=`` in a lambda's body binds in the lambda's own scope, in a default in the one around it
-        for default in (*node.args.defaults, *node.args.kw_defaults):
-            if default is not None:
-                _collect_bound(default, names)
-        return
-    if isinstance(node, _comprehensions):
-        # a scope of its own, but for the targets of ``:=``, which it binds in the scope around it
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.NamedExpr) and isinstance(inner.target, ast.Name):
-                names.add(inner.target.id)
-        return
-    names.update(_bound_here(node))
-    for child in _evaluated_outside(node) if isinstance(node, _definitions) else children(node):
-        _collect_bound(child, names)
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        kind = type(node)
+        if kind is ast.Name:
+            # ``del x`` counts as well: to the compiler it makes ``x`` a local like an assignment does
+            if type(node.ctx) is not ast.Load:  # type: ignore[attr-defined]  # a Name, as the two below
+                names.add(node.id)  # type: ignore[attr-defined]
+        elif kind is ast.Lambda:
+            # ``:=`` in a lambda's body binds in the lambda's own scope, in a default in the one around it
+            arguments: ast.arguments = node.args  # type: ignore[attr-defined]
+            waiting += [each for each in (*arguments.defaults, *arguments.kw_defaults) if each is not None]
+        elif isinstance(node, _comprehensions):
+            # a scope of its own, but for the targets of ``:=``, which it binds in the scope around it
+            for inner in walk(node):
+                if isinstance(inner, ast.NamedExpr) and isinstance(inner.target, ast.Name):
+                    names.add(inner.target.id)
+        elif kind in _BINDERS:
+            names.update(_bound_here(node))
+            waiting += _evaluated_outside(node) if isinstance(node, _definitions) else children(node)
+        else:
+            waiting += children(node)
+
+
+_BINDERS = {*_definitions, ast.Import, ast.ImportFrom, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping}
 
 
 def _bound_here(node: ast.AST) -> Iterable[str]:
-    """Return the names that the node itself binds, its children left aside."""
-    if isinstance(node, ast.Name):
-        # ``del x`` counts as well: to the compiler it makes ``x`` a local like an assignment does
-        return () if isinstance(node.ctx, ast.Load) else (node.id,)
+    """Return the names that a node of ``_BINDERS`` itself binds, its children left aside: they stand there as text."""
     if isinstance(node, _definitions):
         return (node.name,)
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         # ``import a.b`` binds ``a``, ``import a.b as c`` binds ``c``
         return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
-    # these three, and ``**rest`` below, hold the name that they bind as text, not as a ``Name`` node
     if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
         return (node.name,) if node.name else ()
     if isinstance(node, ast.MatchMapping):
@@ -126,7 +121,8 @@ def declared(body: Iterable[ast.stmt], kind: type[ast.Global] | type[ast.Nonloca
         node = stack.pop()
         if isinstance(node, kind):
             names.update(node.names)
-        if not isinstance(node, _scopes):
+        # no expression has one in it
+        if not isinstance(node, (*_scopes, ast.expr)):
             stack += children(node)
     return names
 
@@ -145,7 +141,7 @@ def read_names(body: Iterable[ast.AST]) -> set[str]:
     """
     names: set[str] = set()
     for statement in body:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Name):
                 names.add(node.id)
             elif isinstance(node, (ast.Global, ast.Nonlocal)):
@@ -278,7 +274,7 @@ class Rewriter(ast.NodeTransformer):
         own_names = (bound_names(node.body) | set(parameters(node.args))) - declared(node.body, ast.Nonlocal)
         with self._type_scope(node):
             # annotations are evaluated around the function, so its own names hide nothing there
-            for argument in ast.walk(node.args):
+            for argument in walk(node.args):
                 if isinstance(argument, ast.arg) and argument.annotation is not None:
                     argument.annotation = self.visit(argument.annotation)
             if node.returns is not None:

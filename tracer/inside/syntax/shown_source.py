@@ -23,6 +23,7 @@ from trace_mine.tracer.inside.syntax.text import (
     unparse,
     without_blank_lines,
 )
+from trace_mine.tracer.inside.syntax.walking import walk
 
 LONGEST_CALL = 200
 """Characters of a call in a comment; a call that is longer is cut."""
@@ -182,7 +183,7 @@ def _own_text(
     block = [line[indent:] for line in block]
     strings = [
         node
-        for node in ast.walk(definition)
+        for node in walk(definition)
         if isinstance(node, (ast.Constant, ast.JoinedStr))
         and node.end_lineno != node.lineno
         and (document is None or node is not document.value)

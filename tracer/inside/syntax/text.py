@@ -15,6 +15,8 @@ import tokenize
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.changed_text import changed_texts
 from trace_mine.tracer.inside.syntax.names import CannotOpen
+from trace_mine.tracer.inside.syntax.parsed import read_tree
+from trace_mine.tracer.inside.syntax.walking import fix_locations
 
 _unparse = ast.unparse  # bound before the snippet runs, which may patch ``ast``
 CHANGED_BY_DOCTEST = ("\t", "\r", "\x0c", "# doctest", "#doctest", "\\\n")
@@ -36,7 +38,7 @@ def unparse(node: ast.AST) -> str:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
             return " = ".join([*map(without_brackets, node.targets), without_brackets(node.value)])
         # nodes that the driver made have no line numbers, which ``ast.unparse`` asks for in some statements
-        return without_blank_lines(_unparse(ast.fix_missing_locations(node)))
+        return without_blank_lines(_unparse(fix_locations(node)))
     except (ValueError, RecursionError) as error:
         raise CannotOpen(Reason.UNPARSE) from error
 
@@ -137,13 +139,10 @@ def text_as_written(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
 
 def _parsed_as(node: ast.stmt | ast.expr, text: str) -> ast.AST | None:
     """Return the one statement of a text, or the expression that it is where the node is one; None: it is not one."""
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = read_tree(text)
+    if tree is None or len(tree.body) != 1:
         return None
-    if len(body) != 1:
-        return None
-    statement = body[0]
+    statement = tree.body[0]
     return statement.value if isinstance(node, ast.expr) and isinstance(statement, ast.Expr) else statement
 
 
