@@ -58,6 +58,14 @@ def test_a_module_that_is_gone_or_another_by_now_is_not_told(modules):
     assert loaded.LoadedModules().of_files(OWN) == {}
 
 
+def test_a_module_that_is_imported_anew_hides_none_of_those_imported_before_it(modules):
+    loaded.note()
+    modules["pkg.b"] = module("pkg.b", "/repo/pkg/b.py")
+    del modules["pkg.a"]
+    modules["pkg.a"] = module("pkg.a", "/repo/pkg/a.py")
+    assert loaded.LoadedModules().of_files(OWN) == looked_at(OWN)
+
+
 def test_what_is_imported_later_was_not_loaded(modules):
     loaded.note()
     before = loaded.LoadedModules()

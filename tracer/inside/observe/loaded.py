@@ -25,9 +25,9 @@ _noted = _Noted()
 
 def note() -> None:
     """Note the modules that are loaded now."""
-    found = {name: module for name, module in dict(sys.modules).items() if _is_plain(name, module)}
-    lines = [f"{file}\0{name}" for name, module in found.items() if type(file := _file(module)) is str]
-    _noted.modules = found
+    modules = {name: module for name, module in dict(sys.modules).items() if _is_plain(name, module)}
+    lines = [f"{file}\0{name}" for name, module in modules.items() if type(file := _file(module)) is str]
+    _noted.modules = modules
     _noted.files = "\n".join(["", *(line for line in lines if "\n" not in line), ""])
 
 
@@ -40,9 +40,10 @@ class LoadedModules:
         loaded = sys.modules
         # imports put theirs at the end
         for name in reversed(loaded) if type(loaded) is dict else ():
-            if type(name) is str and name in self._noted:
-                break
-            if _is_plain(name, module := loaded[name]):
+            module = loaded[name]
+            if _is_plain(name, module):
+                if self._noted.get(name) is module:
+                    break
                 self._newer[name] = module
 
     def get(self, name: str) -> ModuleType | None:
@@ -59,8 +60,8 @@ class LoadedModules:
                 end = text.index("\n", at + 1)
                 names.add(text[at + 1 : end].rpartition("\0")[2])
                 at = text.find(f"\n{beginning}", end)
-        found = {name: module for name in names if (module := self.get(name)) is not None}
-        return {name: module for name, module in found.items() if sys.modules.get(name) is module}
+        modules = {name: module for name in names if (module := self.get(name)) is not None}
+        return {name: module for name, module in modules.items() if sys.modules.get(name) is module}
 
 
 def _is_plain(name: object, module: object) -> bool:

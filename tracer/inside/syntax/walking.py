@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 
-_field = re.compile(r"(\w+)([*?]?) (\w+)")
+_field = re.compile(r"\b(\w++)([*?]?+) (\w++)")
 _NO_NODES = frozenset(
     ("identifier", "string", "int", "constant", "expr_context", "boolop", "operator", "unaryop", "cmpop")
 )
