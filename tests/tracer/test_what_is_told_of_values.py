@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextvars
+import functools
+import operator
+import re
 import sys
 
 import pytest
@@ -71,3 +75,11 @@ def test_long_values_that_differ_in_the_middle_differ(kind: str) -> None:
 def test_blank_lines_of_a_string_stay_up_to_its_last_line(source: str) -> None:
     cleaned = text.without_blank_lines(source)
     assert ast.dump(ast.parse(cleaned)) == ast.dump(ast.parse(source))
+
+
+def test_no_value_shows_an_address_of_the_process() -> None:
+    # C classes have members by which they say where something lies in their objects: functools.partial's is an address
+    shown = values.text(values.snapshot(functools.partial(int, base=2)))
+    assert shown == "partial(func=<class int>, args=(), keywords={'base': 2})"
+    for value in (operator.itemgetter(1), functools.partial(print, 1), re.compile("a"), contextvars.ContextVar("x")):
+        assert "offset__" not in values.text(values.snapshot(value))

@@ -47,6 +47,11 @@ LIBRARY_REPR = frozenset(
 USUAL = (type, abc.ABCMeta)
 """Metaclasses that hash and compare classes as ``type`` does (numbers' classes have the second)."""
 
+OFFSETS = frozenset(("__vectorcalloffset__", "__dictoffset__", "__weaklistoffset__"))
+"""Members by which a C class says where in its objects something lies: read from an object, an address of this process.
+``functools.partial`` has one.
+"""
+
 MAX_DEPTH = 5
 MAX_VALUES = 200
 """Values that one text visits; 5 levels of 200 items each would be 3.2e11."""
@@ -170,7 +175,7 @@ def _layout(kind: type) -> Layout:
                 seen_dict = True
                 if type(member) is types.GetSetDescriptorType:
                     getter = member.__get__
-            elif type(member) is types.MemberDescriptorType and base.__module__ != "builtins":
+            elif type(member) is types.MemberDescriptorType and base.__module__ != "builtins" and name not in OFFSETS:
                 slots.append((name, member.__get__))
     return kind, getter, slots
 

@@ -173,7 +173,8 @@ def fields_of(value: object) -> dict[str, object] | None:
         fields.update(inner)
     for base in kind.__mro__:
         for name, slot in vars(base).items():
-            if type(slot) is types.MemberDescriptorType and base.__flags__ & HEAP:
+            # a name with underscores is an offset of the class's own (functools.partial): an address, no state
+            if type(slot) is types.MemberDescriptorType and base.__flags__ & HEAP and not name.endswith("offset__"):
                 try:
                     fields[f"{base.__name__}.{name}"] = slot.__get__(value)
                 except AttributeError:
