@@ -125,7 +125,8 @@ def test_what_a_library_calls_back_is_not_led_to(tmp_path: Path) -> None:
     (root / "shown").mkdir(parents=True)
     (root / "shown" / "__init__.py").write_text("")
     (root / "shown" / "texts.py").write_text(
-        "def busy(n):\n    return n\n\n\ndef called(value):\n    return value.n\n\n\ndef called_back(value):\n    return value.n\n"
+        "def busy(n):\n    return n\n\n\ndef called(value):\n    return value.n\n\n\n"
+        "def called_back(value):\n    return value.n\n"
     )
     (root / "main.py").write_text(
         "import json\nfrom shown.texts import busy, called, called_back\n"
