@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from trace_mine.eval.real_beliefs.command import commands
+from trace_mine.eval.real_beliefs_command import commands
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.visible import one_line
 
