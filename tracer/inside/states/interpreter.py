@@ -20,13 +20,15 @@ in the branch it gives one state in ``after``, one in ``breaks``, and is ``hidde
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Sequence
 
-from trace_mine.tracer.inside.states.records import Mode, Reach, State
+from trace_mine.tracer.inside.states.records import Mode, Result, State
 from trace_mine.tracer.inside.syntax.jumps import escapes
 
 Mass = dict[tuple[State, str], float]
 """Weights of (state, text printed so far). Where weights do not matter the texts are ""."""
+Follow = Callable[[str, Mode, State], tuple[float, Sequence[Result]]]
 Split = tuple[Mass, Mass, "Flow"]
 """The states that go on into a body, those that go past it, and how others left meanwhile."""
 
@@ -41,6 +43,17 @@ HELD = "held_back"
 
 _AS_COMMAND = (ast.Try, ast.TryStar, ast.With, ast.Match, ast.AsyncFor, ast.AsyncWith)
 """Compound statements that are run as one command, which a jump out of them can't be part of."""
+
+
+@functools.lru_cache(maxsize=1_000)
+def statements_of(source: str) -> tuple[ast.stmt, ...]:
+    """The statements of a command, the same nodes each time: as many states may begin it."""
+    return tuple(ast.parse(source).body)
+
+
+@functools.lru_cache(maxsize=4_000)
+def _source_of(node: ast.AST) -> str:
+    return ast.unparse(node)
 
 
 class TooMuch(Exception):
@@ -91,7 +104,7 @@ class Interpreter:
     """Runs statements from sets of states. The statements' names are those of the session.
 
     Args:
-        run: ``World.run``; called with source, mode and state.
+        follow: ``World.follow``; called with source, mode and state, it gives the mass that isn't followed and results.
         weighs: True if weights and printed text matter (beliefs). Otherwise a state counts once, however it is reached
             and whatever was printed on the way (look-ahead), so that there are fewer.
 
@@ -99,8 +112,8 @@ class Interpreter:
         TooMuch: by each method, where there is more to follow than the limits above allow.
     """
 
-    def __init__(self, run: Callable[[str, Mode, State], Reach], *, weighs: bool) -> None:
-        self._run = run
+    def __init__(self, follow: Follow, *, weighs: bool) -> None:
+        self._follow = follow
         self._weighs = weighs
         # ``part`` echoes expression statements, as a prompt does inside of a compound statement; look-ahead shows none
         self._mode: Mode = "part" if weighs else "exec"
@@ -125,13 +138,12 @@ class Interpreter:
         """Run one command from each state."""
         flow = Flow()
         for (state, text), weight in mass.items():
-            reach = self._run(source, self._mode, state)
-            flow.lost += weight * reach.unexplored
-            for result in reach.results:
-                into = flow.raises if result.raised else flow.after
+            unexplored, results = self._follow(source, self._mode, state)
+            flow.lost += weight * unexplored
+            for probability, end, more, _, raised in results:
+                into = flow.raises if raised else flow.after
                 # A doctest shows of a command that raises the traceback alone, and not what it printed before.
-                shown = result.text if result.raised else text + result.text
-                self._add(into, result.state, shown, weight * result.probability)
+                self._add(into, end, more if raised else text + more, weight * probability)
         return flow
 
     def _add(self, mass: Mass, state: State, text: str, weight: float) -> None:
@@ -157,7 +169,7 @@ class Interpreter:
             flow.continues = mass
         elif isinstance(node, ast.Return):
             # Run for what it may raise, and since a call in it may change the state; the value itself is not needed.
-            value = "None" if node.value is None else ast.unparse(node.value)
+            value = "None" if node.value is None else _source_of(node.value)
             evaluated = self.command(f"{HELD} = {value}", mass)
             flow.leave(evaluated)
             flow.returns = evaluated.after
@@ -166,7 +178,7 @@ class Interpreter:
         elif isinstance(node, _AS_COMMAND) and escapes(node):
             raise TooMuch
         else:
-            flow = self.command(ast.unparse(node), mass)
+            flow = self.command(_source_of(node), mass)
         # an exception that only some meet ends what stands around it
         flow.hidden = bool(flow.raises) and bool(flow.after or flow.returns)
         return flow
@@ -176,14 +188,13 @@ class Interpreter:
         flow = Flow()
         true: Mass = {}
         false: Mass = {}
-        source = ast.unparse(test)
+        source = _source_of(test)
         for (state, text), weight in mass.items():
-            reach = self._run(source, "eval", state)
-            flow.lost += weight * reach.unexplored
-            for result in reach.results:
-                into = flow.raises if result.raised else true if result.value else false
-                shown = result.text if result.raised else text + result.text
-                self._add(into, result.state, shown, weight * result.probability)
+            unexplored, results = self._follow(source, "eval", state)
+            flow.lost += weight * unexplored
+            for probability, end, more, value, raised in results:
+                into = flow.raises if raised else true if value else false
+                self._add(into, end, more if raised else text + more, weight * probability)
         flow.hidden = bool(flow.raises) and bool(true or false)
         return true, false, flow
 
@@ -209,9 +220,9 @@ class Interpreter:
     def _for(self, node: ast.For, mass: Mass) -> Flow:
         self._num_iterators += 1
         name = f"{HELD}_{self._num_iterators}"  # loops nest: each needs a name of its own
-        target = ast.unparse(node.target)
+        target = _source_of(node.target)
         # The iterator is a variable of the session meanwhile, so that how far each state has come is part of the state.
-        begun = self.command(f"{name} = iter({ast.unparse(node.iter)})", mass)
+        begun = self.command(f"{name} = iter({_source_of(node.iter)})", mass)
         flow = Flow()
         flow.leave(begun)
 
@@ -220,12 +231,12 @@ class Interpreter:
             ended: Mass = {}
             left = Flow()
             for (state, text), weight in mass.items():
-                reach = self._run(f"{target} = next({name})", self._mode, state)
-                left.lost += weight * reach.unexplored
-                for result in reach.results:
-                    into = ended if result.raised == "StopIteration" else left.raises if result.raised else going
-                    shown = result.text if into is left.raises else text if result.raised else text + result.text
-                    self._add(into, result.state, shown, weight * result.probability)
+                unexplored, results = self._follow(f"{target} = next({name})", self._mode, state)
+                left.lost += weight * unexplored
+                for probability, end, more, _, raised in results:
+                    into = ended if raised == "StopIteration" else left.raises if raised else going
+                    shown = more if into is left.raises else text if raised else text + more
+                    self._add(into, end, shown, weight * probability)
             left.hidden = bool(left.raises) and bool(going or ended)
             return going, ended, left
 

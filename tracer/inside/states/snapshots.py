@@ -97,7 +97,7 @@ class Snapshots:
         # Pickle writes a text that it has met before as a reference, if it is the same object, and again if it is an
         # equal one: the bytes would tell how a state was reached. A state that was restored from bytes has shared
         # objects where the bytes had, however it was reached.
-        self._install(*self._load(first))
+        self.install(*self.load(first))
         return self._dump()
 
     def learned(self) -> object:
@@ -109,7 +109,7 @@ class Snapshots:
 
     def restore(self, saved: bytes) -> None:
         """Make the namespace that of a saved state."""
-        self._install(*self._load(saved))
+        self.install(*self.load(saved))
 
     def shared(self) -> Shared:
         """What states restore outside of the namespace, as it is now, for ``put_back``.
@@ -146,17 +146,23 @@ class Snapshots:
             raise CannotSnapshot(f"{target.tell()} bytes")
         return target.getvalue()
 
-    def _load(self, saved: bytes) -> tuple[Namespace, Globals, Ambient]:
+    def load(self, saved: bytes) -> tuple[Namespace, Globals, Ambient]:
+        """Variables, globals of modules and state outside namespaces; functions and classes are changed in place."""
         variables, module_globals, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
         return variables, module_globals, Ambient(*ambient)
 
-    def _install(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> None:
+    def install(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> None:
+        """Make the namespace, the globals and the state outside namespaces these."""
         ambient.put_back()
         self.namespace.clear()
         self.namespace.update(variables)
         self.namespace["__builtins__"] = builtins  # a module, which no snapshot should have to name
         for name, values in module_globals.items():
             _set_globals(name, values)
+
+    def saving(self) -> Saving:
+        """What pickles parts of a namespace, and notes the objects in them that can change."""
+        return Saving(self)
 
     def _globals(self, variables: Namespace) -> Globals:
         """The plain globals of the repository's modules that the namespace knows: the modules themselves, and those
@@ -325,6 +331,45 @@ class _Pickler(pickle.Pickler):
                 raise CannotSnapshot(f"{kind.__name__} has pickling hooks of its own")
             return object.__new__, (kind,), dict(vars(value)), None, None, _set_attributes
         return NotImplemented
+
+
+class Saving:
+    """Pickles parts of a namespace once.
+
+    Attributes:
+        ids: of the lists, dictionaries, sets and the like that were pickled.
+    """
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+        self._target = io.BytesIO()
+        self.ids: set[int] = set()
+
+    def dump(self, parts: object) -> None:
+        """Pickle.
+
+        Raises:
+            CannotSnapshot: as ``Snapshots.save``.
+        """
+        ids = self.ids
+
+        class Noting(_Pickler):
+            def persistent_id(self, value: object) -> int | None:
+                number = super().persistent_id(value)
+                if number is None:
+                    ids.add(id(value))
+                return number
+
+        try:
+            Noting(self._target, self._snapshots).dump(parts)
+        except CannotSnapshot:
+            raise
+        except Exception as error:
+            raise CannotSnapshot(f"{type(error).__name__}: {error}"[:200]) from None
+
+    def bytes(self) -> bytes:
+        """What was pickled."""
+        return self._target.getvalue()
 
 
 class _Unpickler(pickle.Unpickler):

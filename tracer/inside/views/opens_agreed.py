@@ -274,7 +274,7 @@ def _opens_next(world: World, states: States, node: Loop, step: str) -> bool:
 
 def _interpreter(world: World) -> Interpreter:
     # ``weighs=False``: control flow alone is asked for, so a state counts once, however many draws lead to it
-    return Interpreter(world.run, weighs=False)
+    return Interpreter(world.follow, weighs=False)
 
 
 def _mass(states: Iterable[State]) -> Mass:
