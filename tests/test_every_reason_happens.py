@@ -227,7 +227,8 @@ LESS: dict[Reason, Program] = {
     # the states that a loop may be in are twice as many after each turn
     Reason.OPENING_SPENT: Program(
         source="from random import random\nx = []\n"
-        "for i in range(40):\n    x.append((lambda: random() < 0.5)())\n    y = sorted(range(3000))[0]\nprint(len(x))\n",
+        "for i in range(40):\n    x.append((lambda: random() < 0.5)())\n    y = sorted(range(3000))[0]\n"
+        "print(len(x))\n",
         view="branch",
     ),
     # what the command leaves outside the namespace is gone when it is run again for its other outcome

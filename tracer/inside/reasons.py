@@ -606,7 +606,7 @@ class Reason(StrEnum):
     OPENING_SPENT = (
         "opening_spent",
         _less(
-            "The time for following the states that the session may be in was over, so nothing more was opened.",
+            "The session may be in more states than there was time to follow, so nothing more was opened.",
             "Raise --timeout.",
         ),
     )

@@ -258,7 +258,8 @@ def test_a_class_with_pickling_hooks_of_its_own_is_saved_by_attributes_or_not_at
         ("import collections\nd = collections.defaultdict(lambda: [].append)", "d['a'](1)", "d['a'].__self__"),
         ("class C(list):\n    pass\npush = C().append", "push(1)", "push.__self__"),
         (
-            "class C(list):\n    def append(self, x): pass\n    def past(self): return super().append\npush = C().past()",
+            "class C(list):\n    def append(self, x): pass\n"
+            "    def past(self): return super().append\npush = C().past()",
             "push(1)",
             "push.__self__",
         ),

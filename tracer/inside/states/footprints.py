@@ -1,8 +1,8 @@
 """The names on which a command depends, where its text tells all of them.
 
-A command of literals, operators, containers, calls of harmless built-ins and of ``random``'s functions reads and changes
-the variables that it names, and nothing else. So what it does from one state it does from every state in which these
-variables have the same values: see ``tables``.
+A command of literals, operators, containers, calls of harmless built-ins and of ``random``'s functions reads and
+changes the variables that it names, and nothing else. So what it does from one state it does from every state in which
+these variables have the same values: see ``tables``.
 """
 
 from __future__ import annotations

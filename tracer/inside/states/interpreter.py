@@ -36,6 +36,11 @@ MOST_STATES = 4_096
 """As many as a support keeps (``Support.max_states``)."""
 MOST_TURNS = 20_000
 """Turns of all loops in one statement together: 10 s where each runs one command on a new state (2,000 a second)."""
+MOST_STEPS = {True: 40_000, False: 8_000}
+"""Steps of a statement by several states at a time, where weights matter (the paths that are followed instead explain
+less) and where they don't: each is a command that is run from a state, 3,000 to 8,000 of them a second, or TABLE_STEP
+where a table has it. A look ahead once took all the time that a session has, and the states were lost for good."""
+TABLE_STEP = 0.01
 FAINT = 1e-13
 """Mass below which a loop is no longer followed: it is counted as lost."""
 HELD = "held_back"
@@ -118,6 +123,7 @@ class Interpreter:
         # ``part`` echoes expression statements, as a prompt does inside of a compound statement; look-ahead shows none
         self._mode: Mode = "part" if weighs else "exec"
         self._num_iterators = 0
+        self._steps_left: float = MOST_STEPS[weighs]
         self._num_turns = 0
 
     def block(self, body: Iterable[ast.stmt], mass: Mass) -> Flow:
@@ -137,6 +143,7 @@ class Interpreter:
     def command(self, source: str, mass: Mass) -> Flow:
         """Run one command from each state."""
         flow = Flow()
+        self._count(mass)
         for (state, text), weight in mass.items():
             unexplored, results = self._follow(source, self._mode, state)
             flow.lost += weight * unexplored
@@ -145,6 +152,14 @@ class Interpreter:
                 # A doctest shows of a command that raises the traceback alone, and not what it printed before.
                 self._add(into, end, more if raised else text + more, weight * probability)
         return flow
+
+    def _count(self, mass: Mass) -> None:
+        """Count a step of each state. One state alone has as many as it needs: it is no more than the program's run."""
+        if len(mass) < 2:
+            return
+        self._steps_left -= sum(TABLE_STEP if isinstance(state, int) else 1.0 for state, _ in mass)
+        if self._steps_left < 0:
+            raise TooMuch
 
     def _add(self, mass: Mass, state: State, text: str, weight: float) -> None:
         key = (state, text if self._weighs else "")
@@ -189,6 +204,7 @@ class Interpreter:
         true: Mass = {}
         false: Mass = {}
         source = _source_of(test)
+        self._count(mass)
         for (state, text), weight in mass.items():
             unexplored, results = self._follow(source, "eval", state)
             flow.lost += weight * unexplored
@@ -230,6 +246,7 @@ class Interpreter:
             going: Mass = {}
             ended: Mass = {}
             left = Flow()
+            self._count(mass)
             for (state, text), weight in mass.items():
                 unexplored, results = self._follow(f"{target} = next({name})", self._mode, state)
                 left.lost += weight * unexplored

@@ -41,7 +41,10 @@ _FROZEN = (tuple, frozenset)
 _LISTS = (list, set, collections.deque)
 _DICTS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
 _ITERATORS = tuple(
-    map(type, (iter(()), iter([]), iter(""), iter("\u00e9"), iter(range(0)), iter(b""), reversed([]), enumerate(()), zip()))
+    map(
+        type,
+        (iter(()), iter([]), iter(""), iter("\u00e9"), iter(range(0)), iter(b""), reversed([]), enumerate(()), zip()),
+    )
 )
 _FACTORIES = (None, int, float, str, list, dict, set, tuple, bool)
 
@@ -224,9 +227,7 @@ class Packing:
         if known is not None:
             return known
         return self._new_rest(
-            Rest(
-                saved=rest.saved, order=order, harmless=rest.harmless, others=rest.others, is_seeded=rest.is_seeded
-            )
+            Rest(saved=rest.saved, order=order, harmless=rest.harmless, others=rest.others, is_seeded=rest.is_seeded)
         )
 
     # and back

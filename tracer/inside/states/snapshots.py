@@ -15,7 +15,8 @@ Two states that are equal have equal bytes; so states are compared, hashed and m
 Objects of a class of the repository with pickling hooks of its own are saved by their attributes, without the hooks,
 where attributes are all that they have. Refused, with ``CannotSnapshot``, because restoring them would lose something
 in silence: generators, files and all else that pickle refuses; objects of a class with such hooks and with slots or a
-built-in type among its bases; anything past ``LARGEST`` bytes. Not covered: state held by C extensions, by caches (``lru_cache``) and by modules outside the repository.
+built-in type among its bases; anything past ``LARGEST`` bytes. Not covered: state held by C extensions, by caches
+(``lru_cache``) and by modules outside the repository.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ class Snapshots:
         return _has_own_hooks(kind) or (kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__)
 
     def is_plain_class(self, kind: type) -> bool:
-        """Return True if the class is the session's or the repository's, and all that its objects have is attributes."""
+        """Return True for a class of the session or the repository whose objects have attributes and nothing else."""
         return all(self.is_session_class(base) and not vars(base).get("__slots__") for base in kind.__mro__[:-1])
 
     def note(self, value: object, attributes: Namespace) -> None:

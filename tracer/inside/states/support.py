@@ -28,12 +28,15 @@ LIGHTEST = 1e-15
 class Impossible(Exception):
     """The text that was shown has no mass: the namespace is not all of the state, or a sampled number was shown.
 
-    ``law`` is the law of the text before it was shown.
+    Attributes:
+        law: that of the text before it was shown.
+        lost: the mass that was not followed, and may be that of the text.
     """
 
-    def __init__(self, message: str, law: dict[str, float]) -> None:
+    def __init__(self, message: str, law: dict[str, float], lost: float) -> None:
         super().__init__(message)
         self.law = law
+        self.lost = lost
 
 
 class Support:
@@ -95,7 +98,7 @@ class Support:
                     agreeing[end] = agreeing.get(end, 0.0) + mass
         total = sum(agreeing.values())
         if total <= 0:
-            raise Impossible(f"{source!r} showed {shown!r}, which no state allows: {sorted(law)[:3]}", law)
+            raise Impossible(f"{source!r} showed {shown!r}, which no state allows: {sorted(law)[:3]}", law, lost)
         most = self.max_states if self.max_states is not None else MOST_NUMBERS if world.packs else MOST_SNAPSHOTS
         if len(agreeing) > most:
             # Of equally heavy states those met first stay (sorting is stable): another order would be another row.
@@ -107,7 +110,6 @@ class Support:
         self.lost = (lost + total - remaining) / remaining
         self.log_mass += math.log(remaining)
         return law
-
 
     def _choose_form(self) -> None:
         """Have states as numbers where there are many."""

@@ -11,7 +11,6 @@ output, the display hook, ``__main__``, and the state outside namespaces (``asid
 
 from __future__ import annotations
 
-import ast
 import builtins
 import contextlib
 import sys
@@ -250,9 +249,23 @@ class World:
             state = self.unpacked(state)
         reach = self.run(source, mode, state, turn)
         return reach.unexplored, [
-            (each.probability, self.packed(each.state) if self.packs else each.state, each.text, each.value, each.raised)
+            (
+                each.probability,
+                self.packed(each.state) if self.packs else each.state,
+                each.text,
+                each.value,
+                each.raised,
+            )
             for each in reach.results
         ]
+
+    def follow_many(self, source: str, mode: Mode, state: State) -> tuple[float, Sequence[Result]]:
+        """``follow`` where there may soon be many states, though there are few now."""
+        packed, self.packs = self.packs, True
+        try:
+            return self.follow(source, mode, state)
+        finally:
+            self.packs = packed
 
     def table(self, source: str, mode: Mode) -> Table | None:
         """The command's table; None where it has none."""

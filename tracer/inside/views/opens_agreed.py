@@ -82,7 +82,9 @@ class OpensAgreed(Opening):
             self._begin()
             return
         self._failure = f"{type(error).__name__}: {error}"[:300]
-        self._loss = Reason.OPENING_SPENT if isinstance(error, Spent) else Reason.SUPPORT_LOST
+        # what was shown is no contradiction where it may be of the mass that was not followed
+        is_spent = isinstance(error, Spent) or (isinstance(error, Impossible) and error.lost > NEGLIGIBLE)
+        self._loss = Reason.OPENING_SPENT if is_spent else Reason.SUPPORT_LOST
 
     @property
     def failure(self) -> str | None:
@@ -274,7 +276,7 @@ def _opens_next(world: World, states: States, node: Loop, step: str) -> bool:
 
 def _interpreter(world: World) -> Interpreter:
     # ``weighs=False``: control flow alone is asked for, so a state counts once, however many draws lead to it
-    return Interpreter(world.follow, weighs=False)
+    return Interpreter(world.follow_many, weighs=False)
 
 
 def _mass(states: Iterable[State]) -> Mass:
