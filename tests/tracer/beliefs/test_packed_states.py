@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import random as real_random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,18 @@ START = ["a = 1", "b = 2", "v = [3, 1, 2]", "w = v", "d = {}", "s = 'ab'", "t = 
 ACTS = [
     *("a, b = b, a", "a += 1", "a = -a", "b = a * b", "b = a / 2", "a = True", "b = [a]", "a = 0.0 * -b"),
     *("v[0], v[1] = v[1], v[0]", "v.append(a)", "v = [*v]", "w = v", "w = list(w)", "w.pop()", "del v[0]", "v.sort()"),
-    *("v = v[1:]", "w = [v, v]", "w[0] = a", "t = (a, w)", "v.extend(x for x in w[:2])", "x = iter(v)", "a = next(x)"),
+    *(
+        "v = v[1:]",
+        "w = [v, v]",
+        "w[0] = a",
+        "t = (a, w)",
+        "v.extend(x for x in w[:2])",
+        "x = iter(v)",
+        "x = iter(d.items())",
+        "b = d.keys()",
+        "x = iter(d)",
+        "a = next(x)",
+    ),
     *("d[a] = b", "d['k'] = v", "d.clear()", "d = {k: 1 for k in v}", "s += 'c'", "s = s[::-1]", "s = f'{a!r:>3}'"),
     *("a = max(v, default=0)", "b = sum(v)", "del d", "d = {}", "v[9] = 0", "assert a", "a = twice(b)", "a = b = []"),
     *(
@@ -105,6 +117,59 @@ def hold(commands: list[str], number: int) -> None:
         ours = dict(zip(told[step].outcomes, told[step].probabilities, strict=True))
         assert told[step].method == "exact"
         assert ours.keys() == law.keys() and all(abs(ours[text] - law[text]) < 1e-12 for text in law), (ours, law)
+
+
+@pytest.mark.parametrize(("num_items", "num_runs"), [(6, 3_000), (8, 6_000)])
+def test_what_a_command_does_is_learnt_once(num_items: int, num_runs: int) -> None:
+    """Up to 40,320 states, each command run for the 30 or 56 pairs of values that its two variables have."""
+    source = real_random.Random(1)
+    names = "abcdefgh"[:num_items]
+    world = make_world()
+    believed = support.Support(world)
+    law = {tuple(range(num_items)): 1.0}
+    for index, name in enumerate(names):
+        believed.push(f"{name} = {index}", "")
+    for _ in range(24):
+        i, j = source.sample(range(num_items), 2)
+        believed.push(f"if random() < 0.3:\n    {names[i]}, {names[j]} = {names[j]}, {names[i]}", "")
+        new: dict[tuple[int, ...], float] = collections.defaultdict(float)
+        for state, weight in law.items():
+            swapped = [*state]
+            swapped[i], swapped[j] = state[j], state[i]
+            new[tuple(swapped)] += 0.3 * weight
+            new[state] += 0.7 * weight
+        law = new
+    assert len(believed.states) == len(law) and believed.lost == 0 and world.num_runs < num_runs
+    exact: dict[str, float] = collections.defaultdict(float)
+    for state, weight in law.items():
+        exact[str(state[0])] += weight
+    assert believed.push("print(a)", "0") == pytest.approx(dict(exact), abs=1e-12)
+
+
+def test_numbers_tell_states_apart_as_snapshots_do() -> None:
+    world = make_world()
+    believed = support.Support(world)
+    for source in (*START, "f = twice", "e = {8, 0}", "x = enumerate(v)", "z = 0.0"):
+        believed.push(source, "")
+    (start,) = believed.states
+    for source in (
+        "a = 1",
+        "a = True",
+        "a = 1.0",
+        "w = [*v]",
+        "t = (1, [*v])",
+        "z = -z",
+        "v[0] = 3",
+        "_ = next(x)",
+        "f = 1",
+    ):
+        (result,) = world.run(source, "exec", start).results
+        packed, again = world.packed(result.state), world.packed(start)
+        assert isinstance(packed, int) and isinstance(again, int)
+        same = source in ("a = 1", "v[0] = 3")
+        assert (packed == again) == same == (result.state == start), source
+        world._packing._unpacked.clear()
+        assert world.unpacked(packed) == result.state, "back from the number alone"
 
 
 @pytest.mark.parametrize("many", [2, 10_000])

@@ -23,6 +23,7 @@ import pickle
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.states.footprints import is_harmless
@@ -304,7 +305,7 @@ def _parts(value: object, constants: Mapping[int, object]) -> Parts | None:
             waiting.extend(value.values())  # type: ignore[attr-defined]
         elif kind in _ITERATORS:
             is_tree = False
-            waiting.extend(value.__reduce__()[1])  # type: ignore[arg-type]
+            waiting.extend(value.__reduce__()[1])
         else:
             return None
     return Parts(frozenset(ids), False, is_tree)
@@ -343,12 +344,13 @@ def _coded(values: tuple[object, ...], parts: Sequence[Parts]) -> tuple[object, 
         key = (type(value), repr(value) if type(value) in _SPELT else value)
         return key, lambda: values
     if all(each.is_tree for each in parts) and len(values) == 1:
-        data = marshal.dumps(values, 2)  # texts that are one object or two give the same bytes, unlike pickle's
-        return data, lambda: marshal.loads(data)  # type: ignore[no-any-return]
+        plain: Any = values
+        data = marshal.dumps(plain, 2)  # texts that are one object or two give the same bytes, unlike pickle's
+        return data, lambda: marshal.loads(data)
     target = io.BytesIO()
     pickle.Pickler(target, 5).dump(values)
     pickled = target.getvalue()
-    return pickled, lambda: pickle.loads(pickled)  # type: ignore[no-any-return]
+    return pickled, lambda: pickle.loads(pickled)
 
 
 class PlainNamespace:

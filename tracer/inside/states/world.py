@@ -442,7 +442,8 @@ def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed
         end: State
         if saved is None:
             again: RunAgain = (source, mode, path.outcomes, seed)
-            end = (state, again) if isinstance(state, bytes) else (*state, again)
+            # of a number, which only the small world begins with, no way is run again: its table has no row then
+            end = (*state, again) if isinstance(state, tuple) else (state if isinstance(state, bytes) else b"", again)
         else:
             end = saved
         key = (end, text, value, raised)

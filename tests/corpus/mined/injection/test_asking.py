@@ -59,7 +59,8 @@ def test_places_follow_what_draws_and_the_loops_around_it() -> None:
 
 
 def test_no_place_is_in_a_branch_that_is_drawn() -> None:
-    text = "def f(a):\n    if random() < 0.5:\n        for i in a:\n            a[i] = 1\n        a = choice(a)\n    return a\n"
+    text = "def f(a):\n    if random() < 0.5:\n        for i in a:\n            a[i] = 1\n"
+    text += "        a = choice(a)\n    return a\n"
     assert [(place.line, place.names) for place in places_to_ask(text, NAMES)] == [(5, {"a": (), "i": ()})]
 
 
