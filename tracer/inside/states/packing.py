@@ -11,6 +11,8 @@ globals of modules, state outside namespaces, and variables whose data these may
 position, with the order of all names.
 
 A state has one number, whatever way leads to it: the groups follow from the state itself.
+
+Over 400 lines because what makes numbers of variables and what makes variables of numbers are read side by side.
 """
 
 from __future__ import annotations
@@ -130,10 +132,10 @@ class Packing:
         """
         parts: dict[str, Parts] = {}
         for name, value in variables.items():
-            found = self.parts(value)
-            if found is None:
+            made_of = self.parts(value)
+            if made_of is None:
                 raise CannotSnapshot(f"{name} holds no plain data")
-            parts[name] = found
+            parts[name] = made_of
         return self._bits(variables, parts)
 
     def parts(self, value: object) -> Parts | None:
@@ -183,12 +185,12 @@ class Packing:
 
     def _pack(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> int:
         variables = {name: value for name, value in variables.items() if name != "__builtins__"}
-        parts = {name: found for name, value in variables.items() if (found := self.parts(value)) is not None}
+        parts = {name: made_of for name, value in variables.items() if (made_of := self.parts(value)) is not None}
         while True:
             others = {name: value for name, value in variables.items() if name not in parts}
             saving = self._snapshots.saving()
             saving.dump((others, module_globals, tuple(ambient)))
-            shared = [name for name, found in parts.items() if not found.ids.isdisjoint(saving.ids)]
+            shared = [name for name, made_of in parts.items() if not made_of.ids.isdisjoint(saving.ids)]
             if not shared:
                 break
             for name in shared:
@@ -324,8 +326,8 @@ def _groups(parts: Mapping[str, Parts]) -> Iterator[Group]:
             name = leaders[name]
         return name
 
-    for name, found in parts.items():
-        for each in found.ids:
+    for name, made_of in parts.items():
+        for each in made_of.ids:
             other = owners.setdefault(each, name)
             if other != name:
                 leaders[leader(name)] = leader(other)

@@ -17,6 +17,7 @@ where attributes are all that they have. Refused, with ``CannotSnapshot``, becau
 in silence: generators, files and all else that pickle refuses; objects of a class with such hooks and with slots or a
 built-in type among its bases; anything past ``LARGEST`` bytes. Not covered: state held by C extensions, by caches
 (``lru_cache``) and by modules outside the repository.
+Over 400 lines because saving and restoring are two halves of one format.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Snapshots:
         def resolve(number: int) -> object:
             return objects[number]
 
-        # Pickles refer to it, so that it must be found by pickle itself: as a function it is kept by its number, too.
+        # Pickles refer to it, so that it must be something that pickle gets itself: as a function it is kept by its number, too.
         self.resolve = resolve
 
     def save(self) -> bytes:
@@ -389,8 +390,8 @@ def _is_found_by_name(method: types.BuiltinFunctionType) -> bool:
     ``super().append`` of a class with an ``append`` of its own is not.
     """
     kind = type(method.__self__)
-    found = next((vars(base)[method.__name__] for base in kind.__mro__ if method.__name__ in vars(base)), None)
-    return isinstance(found, types.MethodDescriptorType)
+    member = next((vars(base)[method.__name__] for base in kind.__mro__ if method.__name__ in vars(base)), None)
+    return isinstance(member, types.MethodDescriptorType)
 
 
 def _has_own_hooks(kind: type) -> bool:

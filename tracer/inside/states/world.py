@@ -7,6 +7,8 @@ other one path by path.
 
 One process runs all of it, one command after the other, so that all that is not in a state must be put back by hand:
 output, the display hook, ``__main__``, and the state outside namespaces (``aside``).
+
+Over 400 lines because a world and the small one, in which tables are learnt, run commands by the same steps.
 """
 
 from __future__ import annotations

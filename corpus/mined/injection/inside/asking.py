@@ -26,7 +26,7 @@ MOST_TIMES = 3
 MOST_OF_PLACE = 2
 LEAST_BITS = 0.05
 EDGES = (0.6, 1.2, 2.0)
-"""Bits that part the answers which are nearly certain, uncertain, and hardly to be told."""
+"""Bits that part the answers which are nearly certain, uncertain, and hardly to be answered."""
 _PLAIN = (int, float, bool, str, bytes, type(None), list, tuple, dict, set, frozenset, range, collections.deque)
 _BODIES = ("body", "orelse", "finalbody")
 
@@ -112,8 +112,8 @@ def places_to_ask(text: str, names: DrawNames) -> list[AskingPlace]:
     walk = _Walk(lines, frozenset((names.random, names.choice)))
     walk.block(ast.parse(text).body)
     return [
-        AskingPlace(line, indent, {name: tuple(sorted(attributes)) for name, attributes in sorted(found.items())})
-        for (line, indent), found in sorted(walk.places.items())
+        AskingPlace(line, indent, {name: tuple(sorted(attributes)) for name, attributes in sorted(named.items())})
+        for (line, indent), named in sorted(walk.places.items())
     ]
 
 
@@ -124,15 +124,15 @@ def _join(into: dict[str, set[str]], other: dict[str, set[str]]) -> None:
 
 def _changed_by(statement: ast.stmt) -> dict[str, set[str]]:
     """The variables that a statement binds or changes, by its syntax."""
-    found: dict[str, set[str]] = {}
+    named: dict[str, set[str]] = {}
     for node in ast.walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.setdefault(node.id, set())
+            named.setdefault(node.id, set())
         elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
-            _join(found, _root(node))
+            _join(named, _root(node))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            _join(found, _root(node.func.value))
-    return found
+            _join(named, _root(node.func.value))
+    return named
 
 
 def _root(node: ast.expr) -> dict[str, set[str]]:
@@ -232,21 +232,21 @@ def _asked(text: str, places: Sequence[AskingPlace], run: Run, seeds: Sequence[i
     answers: dict[tuple[int, str], list[tuple[str, ...]]] = {}
     num_runs = 0
     for seed in seeds:
-        told: dict[tuple[int, str], list[str]] = {}
+        answered: dict[tuple[int, str], list[str]] = {}
         visits: dict[tuple[int, str], int] = {}
 
         def note(number: int, name: str, *values: object) -> None:
             visits[number, name] = visits.get((number, name), 0) + 1  # noqa: B023  # of this run
             for value in values:
                 for question, answer in _answers(name, places[number].names[name], value):
-                    told.setdefault((number, question), []).append(answer)  # noqa: B023
+                    answered.setdefault((number, question), []).append(answer)  # noqa: B023
 
         with _builtin(PROBE, note):
             if not run(probed, seed):
                 continue
         num_runs += 1
         by_place = {number: times for (number, _), times in visits.items()}
-        for key, texts in told.items():
+        for key, texts in answered.items():
             # a question without an answer at one of the visits is none
             if len(texts) == by_place[key[0]] <= MOST_TIMES and max(map(len, texts)) <= LONGEST_ANSWER:
                 answers.setdefault(key, []).append(tuple(texts))
