@@ -86,7 +86,7 @@ class Snapshots:
         def resolve(number: int) -> object:
             return objects[number]
 
-        # Pickles refer to it, so that it must be something that pickle gets itself: as a function it is kept by its number, too.
+        # Pickles refer to it, so that pickle itself must get it: as a function it is kept by its number, too.
         self.resolve = resolve
 
     def save(self) -> bytes:
