@@ -6,6 +6,8 @@ The TypedDicts below are the table: the types of the row builder, the check of a
 
 To add a column: one line here with ``since`` the next SCHEMA_VERSION (in ``tracer/schema.py``), its value in
 ``rows.make_row``, and ``python -m trace_mine.corpus.schema docs/schema.md``, which rewrites the table of that page.
+
+Over 400 lines because the columns are one table.
 """
 
 from __future__ import annotations
@@ -131,9 +133,24 @@ class BeliefColumns(TypedDict):
 class EditColumns(TypedDict):
     """A draw that was put into the program before it ran."""
 
-    kind: Annotated[str, means("`maybe`, `either` or `order`", words=("maybe", "either", "order"), since=5)]
-    line: Annotated[int, means("line in the text that was edited: a function, a script, statements", since=5)]
-    law: Annotated[list[float], means("probabilities of the outcomes; the first: it runs, it stays", since=5)]
+    kind: Annotated[
+        str,
+        means(
+            "`maybe`, `either` or `order`; `reveal`: a command that asks",
+            words=("maybe", "either", "order", "reveal"),
+            since=5,
+        ),
+    ]
+    line: Annotated[
+        int,
+        means(
+            "line in the text that was edited: a function, a script, statements; of a reveal in the text that ran",
+            since=5,
+        ),
+    ]
+    law: Annotated[
+        list[float], means("probabilities of the outcomes; the first: it runs, it stays; none of a reveal", since=5)
+    ]
     before: Annotated[str, means("the lines as their author wrote them", since=5)]
     after: Annotated[str, means("the lines that ran", since=5)]
 

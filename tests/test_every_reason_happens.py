@@ -226,6 +226,13 @@ LESS: dict[Reason, Program] = {
     Reason.SUPPORT_LOST: Program(
         source="import json\nfrom random import random\nx = random()\nprint(json.dumps(x) == '')\n", view="branch"
     ),
+    # the states that a loop may be in are twice as many after each turn
+    Reason.OPENING_SPENT: Program(
+        source="from random import random\nx = []\n"
+        "for i in range(40):\n    x.append((lambda: random() < 0.5)())\n    y = sorted(range(3000))[0]\n"
+        "print(len(x))\n",
+        view="branch",
+    ),
     # what the command leaves outside the namespace is gone when it is run again for its other outcome
     Reason.BELIEFS_END_EARLY: Program(
         source="import sys\nfrom random import random\nsys.n = 1\nprint(random() < 0.45, vars(sys).pop('n', 'gone'))\n",

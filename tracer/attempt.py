@@ -17,7 +17,7 @@ from trace_mine.tracer.denials import Denial, denial_in, denial_of_script
 from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.focus_check import missed_focus
 from trace_mine.tracer.formats import repl
-from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
+from trace_mine.tracer.hiding import believe, draws_of, laws_of, not_contradicted, view_of
 from trace_mine.tracer.inside.protocol.answers import CommandBegun, DriveSummary, MustRestart
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Program
 from trace_mine.tracer.inside.reasons import Reason
@@ -150,6 +150,7 @@ class Attempt:
         if not driven.outcomes:
             return trace
         choices, beliefs, failure = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
+        beliefs, failure = not_contradicted(beliefs, failure, driven.kept)
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)

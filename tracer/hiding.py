@@ -8,7 +8,7 @@ else that the driver knew, so that a belief depends on no more than a reader of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -165,6 +165,24 @@ def believe(
         for choice in report.choices
     )
     return choices, beliefs, report.failure
+
+
+def not_contradicted(
+    beliefs: tuple[Belief, ...], failure: str | None, kept: Mapping[str, int]
+) -> tuple[tuple[Belief, ...], str | None]:
+    """The beliefs that hold where the driver lost the states, and why the others are left out.
+
+    The same states, followed by the same engine, contradicted the session in the driver: what they lack may matter to
+    beliefs, too, whether or not these met it. Such beliefs were called exact. Sampled ones claim no more than they are.
+
+    Args:
+        failure: why there are fewer beliefs than outputs already, None if there are not.
+        kept: what the driver counted, by reason.
+    """
+    if Reason.SUPPORT_LOST not in kept:
+        return beliefs, failure
+    sampled = tuple(belief for belief in beliefs if belief.method == "sampled")
+    return sampled, failure or (None if len(sampled) == len(beliefs) else Reason.SUPPORT_LOST.value)
 
 
 R = TypeVar("R")

@@ -93,7 +93,7 @@ def _shown(source: str, namespace: dict[str, Any]) -> str:
             text = output.getvalue()
         except Exception as error:
             last = "".join(traceback.format_exception_only(type(error), error))
-            text = f"{output.getvalue()}Traceback (most recent call last):\n    ...\n{last}"
+            text = f"Traceback (most recent call last):\n    ...\n{last}"  # alone, as a doctest shows it
     lines = text.removesuffix("\n").split("\n")
     return "\n".join(line if line.strip() else "<BLANKLINE>" for line in lines) if text else ""
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from trace_mine.tracer.hiding import not_contradicted
 from trace_mine.tracer.inside.observe.reveals import Reveals
 from trace_mine.tracer.inside.program import fresh_namespace
 from trace_mine.tracer.inside.protocol.jobs import Program
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.records import Spent
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.views.choose import choose_opening
@@ -20,6 +22,7 @@ from trace_mine.tracer.inside.views.opens_agreed import OpensAgreed
 from trace_mine.tracer.inside.views.opens_all import MOST_REVEALS, OpensAll
 from trace_mine.tracer.inside.views.opens_spaced import OpensSpaced
 from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, Spacing
+from trace_mine.tracer.schema import Belief
 
 IF, LOOP, TRY = (ast.parse(text).body[0] for text in ("if x: y()", "for i in x: y()", "try: y()\nexcept E: z()"))
 RETURNING = ast.parse("def f():\n  for i in x:\n    return i").body[0].body[0]  # type: ignore[attr-defined]
@@ -82,16 +85,16 @@ class Written:
         return session.reveals
 
 
-def make_world(code: str = "", seconds: float = 20.0) -> World:
+def make_world(code: str = "", seconds: float = 20.0, lazy: bool = True) -> World:
     namespace = fresh_namespace(Program(code=code))
-    return World(namespace, 0, lambda path: False, output_limit=1 << 16, max_seconds=seconds)
+    return World(namespace, 0, lambda path: False, output_limit=1 << 16, max_seconds=seconds, lazy=lazy)
 
 
-def opens_agreed(code: str, **changes: Any) -> OpensAgreed:
+def opens_agreed(code: str, seconds: float = 20.0, **changes: Any) -> OpensAgreed:
     from trace_mine.tracer.inside.draws.patches import install
 
     install()
-    return OpensAgreed(lambda: make_world(code), SpacedReveals(spacing(**changes)))
+    return OpensAgreed(lambda lazy: make_world(code, seconds, lazy), SpacedReveals(spacing(**changes)))
 
 
 # which implementation
@@ -108,7 +111,7 @@ def test_a_view_gets_its_opening(has_spacing: bool, hides: bool, expected: type)
             is_own=lambda filename: True,
             spare="_",
             spacing=spacing() if has_spacing else None,
-            make_world=make_world if hides else None,
+            make_world=(lambda lazy: make_world()) if hides else None,
             opens_statements=opens_statements,
             skips_loops=skips_loops,
             opens_comprehensions=False,
@@ -415,8 +418,44 @@ def test_where_the_support_is_lost_nothing_is_opened_or_shown() -> None:
 
 
 def test_a_world_that_cannot_be_made_is_a_lost_support() -> None:
-    def spent() -> World:
+    def spent(lazy: bool) -> World:
         raise Spent("no time")
 
     opening = OpensAgreed(spent, SpacedReveals(spacing()))
     assert opening.failure == "Spent: no time" and not opening.opens_test("True")
+
+
+def test_an_error_that_speaks_of_floats_is_no_reason_to_lose_the_states() -> None:
+    opening = opens_agreed("from random import randint")
+    opening.emitted("x = randint(0, 1)", "", None)
+    # refused with lazy reals and without: the states are followed all the same, and no draw is sampled
+    error = "TypeError: '<' not supported between instances of 'float' and 'str'"
+    shown = f"Traceback (most recent call last):\n    ...\n{error}"
+    opening.emitted("1.5 < ''", "", shown)
+    assert opening.failure is None and opening.loss is None
+    assert opening.opens_test("1 < 2") and not opening.opens_test("x")
+
+
+def test_why_the_states_are_lost_is_told_apart() -> None:
+    opening = opens_agreed("from random import random")
+    opening.emitted("x = random() < 0.5", "", None)
+    opening.emitted("print(x)", "2\n", None)
+    assert opening.loss is Reason.SUPPORT_LOST and "Impossible" in str(opening.failure)
+    opening = opens_agreed("from random import random\nimport json")
+    opening.emitted("x = random()", "", None)
+    opening.emitted("_ = json.dumps(x)", "", None)
+    assert opening.loss is Reason.SUPPORT_LOST and "Refused" in str(opening.failure), "a sampled number is no certainty"
+    opening = opens_agreed("from random import random", seconds=0.0)
+    opening.emitted("x = random() < 0.5", "", None)
+    assert opening.loss is Reason.OPENING_SPENT and not opening.opens_test("True")
+
+
+def test_no_belief_is_called_exact_where_the_states_were_wrong() -> None:
+    def belief(method: str) -> Belief:
+        return Belief(segment=0, outcomes=("1",), probabilities=(1.0,), method=method, stderr=(0.0,))
+
+    beliefs = tuple(map(belief, ("exact", "bounded", "sampled")))
+    assert not_contradicted(beliefs, None, {Reason.OPENING_SPENT: 1}) == (beliefs, None)
+    assert not_contradicted(beliefs, None, {Reason.SUPPORT_LOST: 1}) == (beliefs[2:], "support_lost")
+    assert not_contradicted(beliefs[2:], None, {Reason.SUPPORT_LOST: 1}) == (beliefs[2:], None)
+    assert not_contradicted(beliefs, "Spent", {Reason.SUPPORT_LOST: 1}) == (beliefs[2:], "Spent")

@@ -599,7 +599,14 @@ class Reason(StrEnum):
     SUPPORT_LOST = (
         "support_lost",
         _less(
-            "The states that the session may be in could no longer be followed, so nothing more was opened.",
+            "The states that the session may be in don't explain what it showed (a cache, state of C code), or could "
+            "not be had: nothing more was opened, and no belief is called exact.",
+        ),
+    )
+    OPENING_SPENT = (
+        "opening_spent",
+        _less(
+            "The session may be in more states than there was time to follow, so nothing more was opened.",
             "Raise --timeout.",
         ),
     )

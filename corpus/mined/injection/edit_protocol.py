@@ -25,9 +25,9 @@ class ProgramEdit(Record):
     """One edit.
 
     Attributes:
-        kind: ``maybe``, ``either`` or ``order``.
-        line: where it stands in the text that was edited, from 1.
-        law: the probabilities of the outcomes.
+        kind: ``maybe``, ``either`` or ``order``; ``reveal`` for a command that was put in.
+        line: where it stands in the text that was edited, from 1; a reveal in the text that ran.
+        law: the probabilities of the outcomes; a reveal has none.
         before, after: its lines, without their common indentation.
     """
 
@@ -38,7 +38,10 @@ class ProgramEdit(Record):
     after: Text
 
     def agree(self) -> None:
-        if len(self.law) < 2 or not all(0 < p < 1 for p in self.law) or abs(sum(self.law) - 1) > 1e-9:
+        if self.kind == "reveal":
+            if self.law:
+                raise ProtocolError(f"expected no law of a reveal, got {self.law}")
+        elif len(self.law) < 2 or not all(0 < p < 1 for p in self.law) or abs(sum(self.law) - 1) > 1e-9:
             raise ProtocolError(f"expected the law of an edit, got {self.law}")
 
 

@@ -18,29 +18,33 @@ class InjectOptions:
         laws: for each kind, the probabilities that are chosen among, which are those of the first outcome.
         edits: the number of edits in one program, at most.
         variants: programs that are made of one snippet, at most.
+        reveals: the questions that are put into one program, at most.
     """
 
     laws: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: dict.fromkeys(KINDS, LAWS))
     edits: int = 3
     variants: int = 1
+    reveals: int = 0
 
     def __post_init__(self) -> None:
         if not self.laws or not self.laws.keys() <= {*KINDS}:
             raise ValueError(f"expected kinds of edits among {', '.join(KINDS)}, got {', '.join(self.laws) or 'none'}")
         if not all(laws and all(0 < p < 1 for p in laws) for laws in self.laws.values()):
             raise ValueError("expected probabilities between 0 and 1, got another; write p=.25 or p=.1|.5")
-        if self.edits < 1 or self.variants < 1:
+        if self.edits < 1 or self.variants < 1 or self.reveals < 0:
             raise ValueError(
-                f"expected an edit and a program at least, got {self.edits} and {self.variants}; write a larger number"
+                f"expected an edit and a program at least, and reveals of which there may be none, got {self.edits}, "
+                f"{self.variants} and {self.reveals}; write a larger number"
             )
 
     def as_config(self) -> dict[str, object]:
         """JSON, for the dataset's configuration."""
         laws = {kind: list(laws) for kind, laws in self.laws.items()}
-        return {"laws": laws, "edits": self.edits, "variants": self.variants}
+        reveals = {"reveals": self.reveals} if self.reveals else {}  # datasets without any go on as they were begun
+        return {"laws": laws, "edits": self.edits, "variants": self.variants, **reveals}
 
 
-def parse_inject(text: str, *, edits: int = 3, variants: int = 1) -> InjectOptions:
+def parse_inject(text: str, *, edits: int = 3, variants: int = 1, reveals: int = 0) -> InjectOptions:
     """Return the edits that a text names.
 
     Raises:
@@ -58,4 +62,4 @@ def parse_inject(text: str, *, edits: int = 3, variants: int = 1) -> InjectOptio
             laws[kind] = tuple(float(p) for p in rest.removeprefix("p=").split("|")) if colon else LAWS
         except ValueError:
             raise ValueError(f"expected probabilities like p=.1|.25, got {rest!r}") from None
-    return InjectOptions(laws=laws, edits=edits, variants=variants)
+    return InjectOptions(laws=laws, edits=edits, variants=variants, reveals=reveals)

@@ -113,7 +113,11 @@ def _records(
     while waiting and num_lost < MAX_LOST:
         batch, waiting = waiting[:BATCH], waiting[BATCH:]
         word = secrets.token_hex(16)
-        given = {"programs": batch, "wanted": {**options.as_config(), "seed": seed}, "seconds": RUN_SECONDS}
+        given = {
+            "programs": batch,
+            "wanted": {**options.as_config(), "reveals": options.reveals, "seed": seed},
+            "seconds": RUN_SECONDS,
+        }
         source = _PROGRAM.format(word=word, given=json.dumps(given))
         outcome = worker.run(PlainJob(source=source, counts_events=False), LIMITS)
         new = [each for each in edit_records(outcome.stdout, word) if isinstance(each, EditedProgram | NotEdited)]

@@ -229,14 +229,13 @@ class Counting:
     def __init__(self, end: int) -> None:
         self.end = end
 
-    def run(self, source: str, mode: str, state: records.State) -> records.Reach:
+    def follow(self, source: str, mode: str, state: records.State) -> tuple[float, list[records.Result]]:
         assert isinstance(state, bytes)
         n = int(state)
         assert n < 50_000, "a loop without end is followed without end"
         value = n < self.end if mode == "eval" else None
         after = state if mode == "eval" else b"%d" % (n + 1)
-        result = records.StateResult(probability=1.0, state=after, text="", value=value, raised=None)
-        return records.Reach(results=[result], unexplored=0.0, num_paths=1)
+        return 0.0, [(1.0, after, "", value, None)]
 
 
 @pytest.mark.parametrize("weighs", [True, False])
@@ -244,19 +243,19 @@ def test_a_loop_of_many_turns_is_followed_up_to_a_limit(weighs: bool) -> None:
     """Twenty thousand turns, the last of which only finds that the loop has ended."""
     loop = ast.parse("while n < end:\n    n += 1").body
     start: interpreter.Mass = {(b"0", ""): 1.0}
-    flow = interpreter.Interpreter(Counting(19_999).run, weighs=weighs).block(loop, start)
+    flow = interpreter.Interpreter(Counting(19_999).follow, weighs=weighs).block(loop, start)
     assert flow.after == {(b"19999", ""): 1.0} and not flow.hidden
     for end in (20_000, 10**9):
         with pytest.raises(interpreter.TooMuch):
-            interpreter.Interpreter(Counting(end).run, weighs=weighs).block(loop, start)
+            interpreter.Interpreter(Counting(end).follow, weighs=weighs).block(loop, start)
 
 
 def test_turns_of_all_loops_in_a_statement_count() -> None:
     loops = ast.parse("if n < end:\n    while n < end:\n        n += 1\n    while n < end:\n        n += 1").body
-    followed = interpreter.Interpreter(Counting(19_998).run, weighs=True)
+    followed = interpreter.Interpreter(Counting(19_998).follow, weighs=True)
     assert followed.block(loops, {(b"0", ""): 1.0}).after == {(b"19998", ""): 1.0}
     with pytest.raises(interpreter.TooMuch):
-        interpreter.Interpreter(Counting(19_999).run, weighs=True).block(loops, {(b"0", ""): 1.0})
+        interpreter.Interpreter(Counting(19_999).follow, weighs=True).block(loops, {(b"0", ""): 1.0})
 
 
 def test_a_loop_with_too_many_turns_is_run_path_by_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,11 +91,15 @@ class DrawnChoice:
         return tuple(str(outcome) for outcome in self._outcomes())
 
 
+_NONE_DECLARED = Laws()
+"""One for all: a decider is made for each of thousands of paths, and a record checks its fields."""
+
+
 class Decider(ABC):
     """The interface that the patched primitives ask; each method is one primitive."""
 
     def __init__(self, laws: Laws | None = None) -> None:
-        self.laws = laws or Laws()
+        self.laws = laws or _NONE_DECLARED
 
     @abstractmethod
     def real(self, law: str) -> float:

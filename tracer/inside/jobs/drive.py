@@ -54,6 +54,7 @@ from trace_mine.tracer.inside.protocol.answers import (
 from trace_mine.tracer.inside.protocol.codec import to_json
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.syntax.current_exception import ASKS, asked_for
@@ -142,8 +143,8 @@ def run(job: DriveJob, context: JobContext) -> End:
         if is_bounded:
             end_as_usual()
     # The session is true all the same: without the support it opens less, and the row counts that it does.
-    if opening.failure is not None:
-        driver.kept.count(Reason.SUPPORT_LOST)
+    if opening.loss is not None:
+        driver.kept.count(opening.loss)
     context.send(
         DriveSummary(
             commands=tuple(map(_command, writer.commands)),
@@ -260,9 +261,11 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
         )
 
     # a function, because only one of the openings calls it: a world runs the set-up a second time
-    def world() -> World:
-        assert view is not None
-        return make_world(job.program, job.laws, context, max_seconds=view.max_seconds, sources=sources)
+    until = spent_seconds() + (0.0 if view is None else view.max_seconds)
+
+    def world(lazy: bool) -> World:
+        seconds = max(0.0, until - spent_seconds())
+        return make_world(job.program, job.laws, context, max_seconds=seconds, sources=sources, lazy=lazy)
 
     return choose_opening(
         prepared.namespace,

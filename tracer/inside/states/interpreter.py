@@ -20,13 +20,15 @@ in the branch it gives one state in ``after``, one in ``breaks``, and is ``hidde
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Sequence
 
-from trace_mine.tracer.inside.states.records import Mode, Reach, State
+from trace_mine.tracer.inside.states.records import Mode, Result, State
 from trace_mine.tracer.inside.syntax.jumps import escapes
 
 Mass = dict[tuple[State, str], float]
 """Weights of (state, text printed so far). Where weights do not matter the texts are ""."""
+Follow = Callable[[str, Mode, State], tuple[float, Sequence[Result]]]
 Split = tuple[Mass, Mass, "Flow"]
 """The states that go on into a body, those that go past it, and how others left meanwhile."""
 
@@ -34,6 +36,11 @@ MOST_STATES = 4_096
 """As many as a support keeps (``Support.max_states``)."""
 MOST_TURNS = 20_000
 """Turns of all loops in one statement together: 10 s where each runs one command on a new state (2,000 a second)."""
+MOST_STEPS = {True: 40_000, False: 8_000}
+"""Steps of a statement by several states at a time, where weights matter (the paths that are followed instead explain
+less) and where they don't: each is a command that is run from a state, 3,000 to 8,000 of them a second, or TABLE_STEP
+where a table has it. A look ahead once took all the time that a session has, and the states were lost for good."""
+TABLE_STEP = 0.01
 FAINT = 1e-13
 """Mass below which a loop is no longer followed: it is counted as lost."""
 HELD = "held_back"
@@ -41,6 +48,17 @@ HELD = "held_back"
 
 _AS_COMMAND = (ast.Try, ast.TryStar, ast.With, ast.Match, ast.AsyncFor, ast.AsyncWith)
 """Compound statements that are run as one command, which a jump out of them can't be part of."""
+
+
+@functools.lru_cache(maxsize=1_000)
+def statements_of(source: str) -> tuple[ast.stmt, ...]:
+    """The statements of a command, the same nodes each time: as many states may begin it."""
+    return tuple(ast.parse(source).body)
+
+
+@functools.lru_cache(maxsize=4_000)
+def _source_of(node: ast.AST) -> str:
+    return ast.unparse(node)
 
 
 class TooMuch(Exception):
@@ -91,7 +109,7 @@ class Interpreter:
     """Runs statements from sets of states. The statements' names are those of the session.
 
     Args:
-        run: ``World.run``; called with source, mode and state.
+        follow: ``World.follow``; called with source, mode and state, it gives the mass that isn't followed and results.
         weighs: True if weights and printed text matter (beliefs). Otherwise a state counts once, however it is reached
             and whatever was printed on the way (look-ahead), so that there are fewer.
 
@@ -99,12 +117,13 @@ class Interpreter:
         TooMuch: by each method, where there is more to follow than the limits above allow.
     """
 
-    def __init__(self, run: Callable[[str, Mode, State], Reach], *, weighs: bool) -> None:
-        self._run = run
+    def __init__(self, follow: Follow, *, weighs: bool) -> None:
+        self._follow = follow
         self._weighs = weighs
         # ``part`` echoes expression statements, as a prompt does inside of a compound statement; look-ahead shows none
         self._mode: Mode = "part" if weighs else "exec"
         self._num_iterators = 0
+        self._steps_left: float = MOST_STEPS[weighs]
         self._num_turns = 0
 
     def block(self, body: Iterable[ast.stmt], mass: Mass) -> Flow:
@@ -124,15 +143,23 @@ class Interpreter:
     def command(self, source: str, mass: Mass) -> Flow:
         """Run one command from each state."""
         flow = Flow()
+        self._count(mass)
         for (state, text), weight in mass.items():
-            reach = self._run(source, self._mode, state)
-            flow.lost += weight * reach.unexplored
-            for result in reach.results:
-                into = flow.raises if result.raised else flow.after
+            unexplored, results = self._follow(source, self._mode, state)
+            flow.lost += weight * unexplored
+            for probability, end, more, _, raised in results:
+                into = flow.raises if raised else flow.after
                 # A doctest shows of a command that raises the traceback alone, and not what it printed before.
-                shown = result.text if result.raised else text + result.text
-                self._add(into, result.state, shown, weight * result.probability)
+                self._add(into, end, more if raised else text + more, weight * probability)
         return flow
+
+    def _count(self, mass: Mass) -> None:
+        """Count a step of each state. One state alone has as many as it needs: it is no more than the program's run."""
+        if len(mass) < 2:
+            return
+        self._steps_left -= sum(TABLE_STEP if isinstance(state, int) else 1.0 for state, _ in mass)
+        if self._steps_left < 0:
+            raise TooMuch
 
     def _add(self, mass: Mass, state: State, text: str, weight: float) -> None:
         key = (state, text if self._weighs else "")
@@ -157,7 +184,7 @@ class Interpreter:
             flow.continues = mass
         elif isinstance(node, ast.Return):
             # Run for what it may raise, and since a call in it may change the state; the value itself is not needed.
-            value = "None" if node.value is None else ast.unparse(node.value)
+            value = "None" if node.value is None else _source_of(node.value)
             evaluated = self.command(f"{HELD} = {value}", mass)
             flow.leave(evaluated)
             flow.returns = evaluated.after
@@ -166,7 +193,7 @@ class Interpreter:
         elif isinstance(node, _AS_COMMAND) and escapes(node):
             raise TooMuch
         else:
-            flow = self.command(ast.unparse(node), mass)
+            flow = self.command(_source_of(node), mass)
         # an exception that only some meet ends what stands around it
         flow.hidden = bool(flow.raises) and bool(flow.after or flow.returns)
         return flow
@@ -176,14 +203,14 @@ class Interpreter:
         flow = Flow()
         true: Mass = {}
         false: Mass = {}
-        source = ast.unparse(test)
+        source = _source_of(test)
+        self._count(mass)
         for (state, text), weight in mass.items():
-            reach = self._run(source, "eval", state)
-            flow.lost += weight * reach.unexplored
-            for result in reach.results:
-                into = flow.raises if result.raised else true if result.value else false
-                shown = result.text if result.raised else text + result.text
-                self._add(into, result.state, shown, weight * result.probability)
+            unexplored, results = self._follow(source, "eval", state)
+            flow.lost += weight * unexplored
+            for probability, end, more, value, raised in results:
+                into = flow.raises if raised else true if value else false
+                self._add(into, end, more if raised else text + more, weight * probability)
         flow.hidden = bool(flow.raises) and bool(true or false)
         return true, false, flow
 
@@ -209,9 +236,9 @@ class Interpreter:
     def _for(self, node: ast.For, mass: Mass) -> Flow:
         self._num_iterators += 1
         name = f"{HELD}_{self._num_iterators}"  # loops nest: each needs a name of its own
-        target = ast.unparse(node.target)
+        target = _source_of(node.target)
         # The iterator is a variable of the session meanwhile, so that how far each state has come is part of the state.
-        begun = self.command(f"{name} = iter({ast.unparse(node.iter)})", mass)
+        begun = self.command(f"{name} = iter({_source_of(node.iter)})", mass)
         flow = Flow()
         flow.leave(begun)
 
@@ -219,13 +246,14 @@ class Interpreter:
             going: Mass = {}
             ended: Mass = {}
             left = Flow()
+            self._count(mass)
             for (state, text), weight in mass.items():
-                reach = self._run(f"{target} = next({name})", self._mode, state)
-                left.lost += weight * reach.unexplored
-                for result in reach.results:
-                    into = ended if result.raised == "StopIteration" else left.raises if result.raised else going
-                    shown = result.text if into is left.raises else text if result.raised else text + result.text
-                    self._add(into, result.state, shown, weight * result.probability)
+                unexplored, results = self._follow(f"{target} = next({name})", self._mode, state)
+                left.lost += weight * unexplored
+                for probability, end, more, _, raised in results:
+                    into = ended if raised == "StopIteration" else left.raises if raised else going
+                    shown = more if into is left.raises else text if raised else text + more
+                    self._add(into, end, shown, weight * probability)
             left.hidden = bool(left.raises) and bool(going or ended)
             return going, ended, left
 

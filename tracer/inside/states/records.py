@@ -12,8 +12,12 @@ Mode = Literal["single", "eval", "exec", "part"]
 RunAgain = tuple[str, Mode, tuple[int, ...], int]
 """A command to be run again: its source, mode, the outcomes of its choices, and the seed of its sampled draws."""
 
-State = bytes | tuple[bytes, *tuple[RunAgain, ...]]
-"""A snapshot of the namespace; or, where it has none, an earlier snapshot and the commands that lead from there."""
+State = bytes | int | tuple[bytes, *tuple[RunAgain, ...]]
+"""A snapshot of the namespace, or its number (``packing``); or, where it has none, an earlier snapshot and the commands
+that lead from there."""
+
+Result = tuple[float, State, str, bool | None, str | None]
+"""The fields of a ``StateResult``: records of which there are a million in a session are tuples."""
 
 NEGLIGIBLE = 1e-9
 """Mass that was not followed and that still lets a decision hold for every state."""

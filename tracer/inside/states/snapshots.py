@@ -12,9 +12,12 @@ snapshot.
 
 Two states that are equal have equal bytes; so states are compared, hashed and merged as bytes.
 
-Refused, with ``CannotSnapshot``, because restoring them would lose something in silence: generators, files and all else
-that pickle refuses; objects whose class in the repository has pickling hooks of its own; anything past ``LARGEST``
-bytes. Not covered: state held by C extensions, by caches (``lru_cache``) and by modules outside the repository.
+Objects of a class of the repository with pickling hooks of its own are saved by their attributes, without the hooks,
+where attributes are all that they have. Refused, with ``CannotSnapshot``, because restoring them would lose something
+in silence: generators, files and all else that pickle refuses; objects of a class with such hooks and with slots or a
+built-in type among its bases; anything past ``LARGEST`` bytes. Not covered: state held by C extensions, by caches
+(``lru_cache``) and by modules outside the repository.
+Over 400 lines because saving and restoring are two halves of one format.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ Shared = tuple[Globals, dict[int, tuple[object, Namespace]]]
 FunctionState = tuple[dict[str, object], tuple[object, ...] | None, dict[str, object] | None, list[tuple[bool, object]]]
 """All that can change in a function: attributes, defaults, keyword defaults, closure cells."""
 
-_by_identity = (types.FunctionType, types.ModuleType, types.BuiltinFunctionType, type, types.CodeType)
+_by_identity = (types.FunctionType, types.ModuleType, type, types.CodeType)
 _hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 """Types whose values stand for themselves in a snapshot, by number: see ``Snapshots.keep``."""
 _plain = (int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset)
@@ -83,7 +86,7 @@ class Snapshots:
         def resolve(number: int) -> object:
             return objects[number]
 
-        # Pickles refer to it, so that it must be found by pickle itself: as a function it is kept by its number, too.
+        # Pickles refer to it, so that pickle itself must get it: as a function it is kept by its number, too.
         self.resolve = resolve
 
     def save(self) -> bytes:
@@ -96,7 +99,7 @@ class Snapshots:
         # Pickle writes a text that it has met before as a reference, if it is the same object, and again if it is an
         # equal one: the bytes would tell how a state was reached. A state that was restored from bytes has shared
         # objects where the bytes had, however it was reached.
-        self._install(*self._load(first))
+        self.install(*self.load(first))
         return self._dump()
 
     def learned(self) -> object:
@@ -108,7 +111,7 @@ class Snapshots:
 
     def restore(self, saved: bytes) -> None:
         """Make the namespace that of a saved state."""
-        self._install(*self._load(saved))
+        self.install(*self.load(saved))
 
     def shared(self) -> Shared:
         """What states restore outside of the namespace, as it is now, for ``put_back``.
@@ -145,17 +148,23 @@ class Snapshots:
             raise CannotSnapshot(f"{target.tell()} bytes")
         return target.getvalue()
 
-    def _load(self, saved: bytes) -> tuple[Namespace, Globals, Ambient]:
+    def load(self, saved: bytes) -> tuple[Namespace, Globals, Ambient]:
+        """Variables, globals of modules and state outside namespaces; functions and classes are changed in place."""
         variables, module_globals, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
         return variables, module_globals, Ambient(*ambient)
 
-    def _install(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> None:
+    def install(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> None:
+        """Make the namespace, the globals and the state outside namespaces these."""
         ambient.put_back()
         self.namespace.clear()
         self.namespace.update(variables)
         self.namespace["__builtins__"] = builtins  # a module, which no snapshot should have to name
         for name, values in module_globals.items():
             _set_globals(name, values)
+
+    def saving(self) -> Saving:
+        """What pickles parts of a namespace, and notes the objects in them that can change."""
+        return Saving(self)
 
     def _globals(self, variables: Namespace) -> Globals:
         """The plain globals of the repository's modules that the namespace knows: the modules themselves, and those
@@ -187,12 +196,20 @@ class Snapshots:
         return is_own
 
     def _is_constant(self, value: object) -> bool:
-        """Return True if a module may compare a global by identity, and all that can change in it is its attributes."""
+        """Return True if a module may compare a global by identity, and all that can change in it is its attributes.
+
+        So is a global whose author says how it is pickled: a decorated function of a library that currys it.
+        """
         kind: Any = type(value)  # mypy takes methods of two classes to be different
         if kind in _without_state:
             return True
-        plain = all(self.is_session_class(base) and not vars(base).get("__slots__") for base in kind.__mro__[:-1])
-        return plain and kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__
+        if not self.is_plain_class(kind):
+            return False
+        return _has_own_hooks(kind) or (kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__)
+
+    def is_plain_class(self, kind: type) -> bool:
+        """Return True for a class of the session or the repository whose objects have attributes and nothing else."""
+        return all(self.is_session_class(base) and not vars(base).get("__slots__") for base in kind.__mro__[:-1])
 
     def note(self, value: object, attributes: Namespace) -> None:
         """Note an object that each state restores in place: a class or a constant of the repository."""
@@ -265,10 +282,26 @@ class _Pickler(pickle.Pickler):
             return self._snapshots.keep(value)
         # An unseeded generator's next number is no state. Pickled, its state would be asked for, and that would seed it
         # (``patches``); its bound methods are the patched ones, which pickle would look for in vain.
-        owner = value.__self__ if type(value) is types.MethodType else value
+        owner = value.__self__ if isinstance(value, (types.MethodType, types.BuiltinFunctionType)) else value
         if isinstance(owner, random.Random) and not is_seeded(owner):
             return self._snapshots.keep(value)
+        if isinstance(value, types.BuiltinFunctionType) and not self._is_bound(value):
+            return self._snapshots.keep(value)
         return None
+
+    def _is_bound(self, method: types.BuiltinFunctionType) -> bool:
+        """Return True if a built-in is bound to an object that may change: ``[].append``.
+
+        By number, as other built-ins are, the object would be one and the same in all states: a list that ``append``
+        alone held was filled by each path in turn, and beliefs were called exact. What other libraries' C code has is
+        no part of a state.
+        """
+        owner = method.__self__
+        if owner is None or isinstance(owner, (types.ModuleType, type)):
+            return False
+        kind = type(owner)
+        home = kind.__module__
+        return self._snapshots.is_session_class(kind) or home.partition(".")[0] in sys.stdlib_module_names
 
     def reducer_override(self, value: object) -> Any:  # pickle's own union of tuples of two to six items
         """The recipe for an object that stands for itself and has a state: find it by number, then set the state."""
@@ -290,10 +323,55 @@ class _Pickler(pickle.Pickler):
             self._snapshots.note(value, attributes)
             return self._snapshots.resolve, (self._snapshots.keep(value),), attributes, None, None, _set_attributes
         kind = type(value)
+        if isinstance(value, types.BuiltinFunctionType):
+            if not _is_found_by_name(value):
+                raise CannotSnapshot(f"{value.__name__} is bound past a method of its class")
+            return getattr, (value.__self__, value.__name__)
         if self._snapshots.is_session_class(kind) and _has_own_hooks(kind):
             # Hooks may leave out what their author does not count as state (a cache, a lock).
-            raise CannotSnapshot(f"{kind.__name__} has pickling hooks of its own")
+            if not self._snapshots.is_plain_class(kind):
+                raise CannotSnapshot(f"{kind.__name__} has pickling hooks of its own")
+            return object.__new__, (kind,), dict(vars(value)), None, None, _set_attributes
         return NotImplemented
+
+
+class Saving:
+    """Pickles parts of a namespace once.
+
+    Attributes:
+        ids: of the lists, dictionaries, sets and the like that were pickled.
+    """
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+        self._target = io.BytesIO()
+        self.ids: set[int] = set()
+
+    def dump(self, parts: object) -> None:
+        """Pickle.
+
+        Raises:
+            CannotSnapshot: as ``Snapshots.save``.
+        """
+        ids = self.ids
+
+        class Noting(_Pickler):
+            def persistent_id(self, value: object) -> int | None:
+                number = super().persistent_id(value)
+                if number is None:
+                    ids.add(id(value))
+                return number
+
+        try:
+            Noting(self._target, self._snapshots).dump(parts)
+        except CannotSnapshot:
+            raise
+        except Exception as error:
+            raise CannotSnapshot(f"{type(error).__name__}: {error}"[:200]) from None
+
+    def bytes(self) -> bytes:
+        """What was pickled."""
+        return self._target.getvalue()
 
 
 class _Unpickler(pickle.Unpickler):
@@ -304,6 +382,16 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, number: int) -> object:
         """The object that a number stands for."""
         return self._objects[number]
+
+
+def _is_found_by_name(method: types.BuiltinFunctionType) -> bool:
+    """Return True if a bound built-in is what its object gives for its name.
+
+    ``super().append`` of a class with an ``append`` of its own is not.
+    """
+    kind = type(method.__self__)
+    member = next((vars(base)[method.__name__] for base in kind.__mro__ if method.__name__ in vars(base)), None)
+    return isinstance(member, types.MethodDescriptorType)
 
 
 def _has_own_hooks(kind: type) -> bool:

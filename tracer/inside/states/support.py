@@ -16,6 +16,11 @@ from collections.abc import Iterable
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State
 from trace_mine.tracer.inside.states.world import World
 
+MOST_SNAPSHOTS = 4_096
+MANY = 8
+"""States from which on they are numbers: packing one takes as long as running a command from it."""
+MOST_NUMBERS = 65_536
+"""States that are kept where they are numbers, of eight distinct items 40,320."""
 LIGHTEST = 1e-15
 """Relative weight below which a state is dropped: its mass is counted as lost."""
 
@@ -23,12 +28,15 @@ LIGHTEST = 1e-15
 class Impossible(Exception):
     """The text that was shown has no mass: the namespace is not all of the state, or a sampled number was shown.
 
-    ``law`` is the law of the text before it was shown.
+    Attributes:
+        law: that of the text before it was shown.
+        lost: the mass that was not followed, and may be that of the text.
     """
 
-    def __init__(self, message: str, law: dict[str, float]) -> None:
+    def __init__(self, message: str, law: dict[str, float], lost: float) -> None:
         super().__init__(message)
         self.law = law
+        self.lost = lost
 
 
 class Support:
@@ -41,7 +49,7 @@ class Support:
         log_mass: the logarithm of the probability of everything shown, as far as it was followed.
     """
 
-    def __init__(self, world: World, max_states: int = 4_096) -> None:
+    def __init__(self, world: World, max_states: int | None = None) -> None:
         self.world = world
         self.max_states = max_states
         self.states: dict[State, float] = {world.start: 1.0}
@@ -64,20 +72,37 @@ class Support:
         lost = self.lost
         # A number for each command of the session: a state that comes back must not repeat its sampled draws.
         self._turn += 1
+        world = self.world
+        self._choose_form()
+        table = world.table(source, "single") if world.packs else None
         for state, weight in self.states.items():
-            reach = self.world.run(source, "single", state, self._turn)
-            lost += weight * reach.unexplored
-            for result in reach.results:
-                mass = weight * result.probability
-                law[result.text] = law.get(result.text, 0.0) + mass
-                if result.text == shown:
-                    agreeing[result.state] = agreeing.get(result.state, 0.0) + mass
+            # The loop within a loop of a million turns: what a table knows is not asked for by a call.
+            moves = None
+            if table is not None and isinstance(state, int):
+                table.look()
+                moves = table.moves_by_key.get(state & table.mask)
+            if moves is not None:
+                for probability, more, text, _, _ in moves:
+                    mass = weight * probability
+                    law[text] = law.get(text, 0.0) + mass
+                    if text == shown:
+                        after = state + more  # type: ignore[operator]  # a number, as it has moves
+                        agreeing[after] = agreeing.get(after, 0.0) + mass
+                continue
+            unexplored, results = world.follow(source, "single", state, self._turn)
+            lost += weight * unexplored
+            for probability, end, text, _, _ in results:
+                mass = weight * probability
+                law[text] = law.get(text, 0.0) + mass
+                if text == shown:
+                    agreeing[end] = agreeing.get(end, 0.0) + mass
         total = sum(agreeing.values())
         if total <= 0:
-            raise Impossible(f"{source!r} showed {shown!r}, which no state allows: {sorted(law)[:3]}", law)
-        if len(agreeing) > self.max_states:
+            raise Impossible(f"{source!r} showed {shown!r}, which no state allows: {sorted(law)[:3]}", law, lost)
+        most = self.max_states if self.max_states is not None else MOST_NUMBERS if world.packs else MOST_SNAPSHOTS
+        if len(agreeing) > most:
             # Of equally heavy states those met first stay (sorting is stable): another order would be another row.
-            heaviest = sorted(agreeing.items(), key=lambda item: -item[1])[: self.max_states]
+            heaviest = sorted(agreeing.items(), key=lambda item: -item[1])[:most]
             agreeing = dict(heaviest)
         agreeing = {state: mass for state, mass in agreeing.items() if mass >= LIGHTEST * total}
         remaining = sum(agreeing.values())
@@ -85,6 +110,14 @@ class Support:
         self.lost = (lost + total - remaining) / remaining
         self.log_mass += math.log(remaining)
         return law
+
+    def _choose_form(self) -> None:
+        """Have states as numbers where there are many."""
+        num_states = len(self.states)
+        if self.world.packs != (num_states > 2 if self.world.packs else num_states >= MANY):
+            self.world.packs = not self.world.packs
+            form = self.world.packed if self.world.packs else self.world.unpacked
+            self.states = {form(state): weight for state, weight in self.states.items()}
 
 
 def agreed(world: World, source: str, states: Iterable[State]) -> bool | None:
@@ -94,9 +127,9 @@ def agreed(world: World, source: str, states: Iterable[State]) -> bool | None:
     """
     truths: set[bool | None] = set()
     for state in states:
-        reach = world.run(source, "eval", state)
-        truths |= {None if result.raised else result.value for result in reach.results}
-        if reach.unexplored > NEGLIGIBLE:
+        unexplored, results = world.follow(source, "eval", state)
+        truths |= {None if raised else value for _, _, _, value, raised in results}
+        if unexplored > NEGLIGIBLE:
             return None
         if len(truths) > 1 or None in truths:
             return None

@@ -7,15 +7,17 @@ other one path by path.
 
 One process runs all of it, one command after the other, so that all that is not in a state must be put back by hand:
 output, the display hook, ``__main__``, and the state outside namespaces (``aside``).
+
+Over 400 lines because a world and the small one, in which tables are learnt, run commands by the same steps.
 """
 
 from __future__ import annotations
 
-import ast
+import builtins
 import contextlib
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 
 from trace_mine.tracer.inside.draws.ambient import Ambient
@@ -25,13 +27,15 @@ from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull
 from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
-from trace_mine.tracer.inside.states.interpreter import Interpreter, TooMuch
-from trace_mine.tracer.inside.states.paths import Explored, explore
-from trace_mine.tracer.inside.states.records import Mode, Reach, Refused, RunAgain, Spent, State, StateResult
+from trace_mine.tracer.inside.states.interpreter import Interpreter, TooMuch, statements_of
+from trace_mine.tracer.inside.states.packing import Full, Packing, PlainNamespace
+from trace_mine.tracer.inside.states.paths import Explored, RunsDisagree, explore
+from trace_mine.tracer.inside.states.records import Mode, Reach, Refused, Result, RunAgain, Spent, State, StateResult
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot, Snapshots
+from trace_mine.tracer.inside.states.tables import Table, names_of_command
 from trace_mine.tracer.inside.syntax import doctext
 
-Ran = tuple[bytes | None, str, bool | None, str | None, int]
+Ran = tuple[bytes | int | None, str, bool | None, str | None, int]
 """One run of a command: the snapshot after it (None: it has none), the text that it shows, a test's truth, the name of
 the exception's class, and the number of characters that it printed. Plain data, as it may come from a fork."""
 
@@ -61,6 +65,7 @@ class World:
         start: the state that the namespace is in when the world is made.
         sampled: True once some run has sampled a draw.
         num_runs: the number of runs, ``num_forked`` of which went on from a fork point.
+        packs: states are numbers where they can be. Set by who has many of them.
 
     Raises:
         CannotSnapshot: the namespace at the start has no snapshot; there is no way to it that could be run again.
@@ -95,6 +100,10 @@ class World:
         self.num_forked = 0
         self._forks = forks
         self._marks = marks
+        self.packs = False
+        self._packing: Packing | None = Packing(self.snapshots)
+        self._tables: dict[tuple[str, Mode], Table | None] = {}
+        self._small: _SmallWorld | None = None
         self._reaches: dict[Key | tuple[Key, int], Reach] = {}
         self._showable: dict[tuple[str, State], bool] = {}
         self._codes: dict[tuple[str, Mode], CodeType] = {}
@@ -115,6 +124,10 @@ class World:
 
     def restore(self, state: State) -> None:
         """Make the namespace that of the state."""
+        if isinstance(state, int):
+            assert self._packing is not None
+            self._packing.restore(state)
+            return
         if isinstance(state, bytes):
             self.snapshots.restore(state)
             return
@@ -135,6 +148,8 @@ class World:
             Refused: C code of the program does not take a lazy real.
             RunsDisagree: runs of the command disagree (``paths``); something outside the state matters.
         """
+        if isinstance(state, int):
+            state = self.unpacked(state)
         key = (source, mode, state)
         reach = self._reaches.get(key) or self._reaches.get((key, turn))
         if reach is not None:
@@ -188,11 +203,22 @@ class World:
         """A command that is a loop or a branch, followed state by state; None for any other command."""
         if not source.startswith(("if ", "while ", "for ")):
             return None
-        body = ast.parse(source).body
+        body = statements_of(source)
+        packed = self.packs
+        self.packs = packed or (source.startswith(("while ", "for ")) and isinstance(state, bytes))
         try:
-            flow = Interpreter(self.run, weighs=True).block(body, {(state, ""): 1.0})
+            start = self.packed(state) if self.packs else state
+            flow = Interpreter(self.follow, weighs=True).block(body, {(start, ""): 1.0})
         except TooMuch:
             return None  # it is run path by path, and the mass that doesn't fit into the budget is counted
+        finally:
+            self.packs = packed
+        for mass in (flow.after, flow.raises):
+            ends = [(self.unpacked(end) if isinstance(end, int) else end, text) for end, text in mass]
+            weights = [*mass.values()]
+            mass.clear()
+            for key, weight in zip(ends, weights, strict=True):
+                mass[key] = mass.get(key, 0.0) + weight
         results = [
             StateResult(probability=mass, state=end, text=doctext.shown(text), value=None, raised=None)
             for (end, text), mass in flow.after.items()
@@ -203,9 +229,92 @@ class World:
         ]
         return Reach(results=results, unexplored=flow.lost, num_paths=len(results))
 
+    # states as numbers
+
+    def follow(self, source: str, mode: Mode, state: State, turn: int = 0) -> tuple[float, Sequence[Result]]:
+        """The mass that isn't followed, and all results that the command may have: ``run`` for many states.
+
+        Where the world ``packs``, states of the results are numbers, if they can be. The state that is given need not
+        be one.
+
+        Raises:
+            Spent, Refused, RunsDisagree: see ``run``.
+        """
+        if self.packs:
+            state = self.packed(state)
+            if isinstance(state, int):
+                table = self.table(source, mode)
+                moves = None if table is None else table.moves(state)
+                if moves is not None:
+                    return 0.0, [(p, state + more, text, value, raised) for p, more, text, value, raised in moves]
+        elif isinstance(state, int):
+            state = self.unpacked(state)
+        reach = self.run(source, mode, state, turn)
+        return reach.unexplored, [
+            (
+                each.probability,
+                self.packed(each.state) if self.packs else each.state,
+                each.text,
+                each.value,
+                each.raised,
+            )
+            for each in reach.results
+        ]
+
+    def follow_many(self, source: str, mode: Mode, state: State) -> tuple[float, Sequence[Result]]:
+        """``follow`` where there may soon be many states, though there are few now."""
+        packed, self.packs = self.packs, True
+        try:
+            return self.follow(source, mode, state)
+        finally:
+            self.packs = packed
+
+    def table(self, source: str, mode: Mode) -> Table | None:
+        """The command's table; None where it has none."""
+        key = (source, mode)
+        if key not in self._tables:
+            names = names_of_command(source, mode, lambda name: hasattr(builtins, name))
+            if self._packing is None or names is None:
+                self._tables[key] = None
+            else:
+                self._small = self._small or _SmallWorld(self, self._packing)
+                self._tables[key] = Table(source, mode, names, self._packing, self._small)
+        return self._tables[key]
+
+    def packed(self, state: State) -> State:
+        """The state as a number, where it can be one."""
+        if not isinstance(state, bytes) or self._packing is None:
+            return state
+        known = self._packing.known(state)
+        if known is not None:
+            return known
+        try:
+            with self.aside():
+                return self._packing.pack(state)
+        except (CannotSnapshot, Full):
+            return state
+
+    def unpacked(self, state: State) -> State:
+        """The state as a snapshot where it is a number."""
+        if not isinstance(state, int):
+            return state
+        assert self._packing is not None
+        try:
+            with self.aside():
+                return self._packing.unpack(state)
+        except CannotSnapshot as error:  # small variables that are too large together
+            raise Spent(str(error)) from None
+
+    def part(self, state: State, name: str) -> State:
+        """A state that stands for all those in which a variable has the same value."""
+        if not isinstance(state, int):
+            return state
+        assert self._packing is not None
+        return state & self._packing.mask(frozenset((name,)))
+
     def showable(self, name: str, state: State, longest: int) -> bool:
         """Return True if the state has the variable, and its ``repr`` is short and runs no code of the snippet."""
-        key = (name, state)
+        key = (name, self.part(state, name))
         if key not in self._showable:
             with self.aside():
                 self.restore(state)
@@ -222,7 +331,7 @@ class World:
         num_left = capture.left
         text, value, raised = self.execute(source, mode, capture)
         try:
-            saved: bytes | None = self.snapshots.save()
+            saved: bytes | int | None = self.snapshots.save()
         except CannotSnapshot:
             saved = None
         return saved, text, value, raised, num_left - capture.left
@@ -277,6 +386,56 @@ class World:
                 sys.modules["__main__"] = saved[2]
 
 
+class _SmallWorld(World):
+    """A world of a few variables with plain data: commands are learnt in it for tables."""
+
+    def __init__(self, world: World, packing: Packing) -> None:
+        # nothing of the world's own start is run again, and its set-up has no place here
+        self.namespace = {}
+        self.flags = world.flags
+        self._plain = PlainNamespace(packing, self.namespace)
+        self.snapshots = self._plain  # type: ignore[assignment]  # what of it is used here
+        self.output_limit = world.output_limit
+        self.deadline = world.deadline
+        self.max_paths = world.max_paths
+        self.laws = world.laws
+        self.seed = world.seed
+        self.lazy = world.lazy
+        self.sampled = False
+        self.num_runs = self.num_forked = 0
+        self.packs = False
+        self._packing = None
+        self._tables = {}
+        self._small = None
+        self._forks = None
+        self._marks = int
+        self._reaches = {}
+        self._showable = {}
+        self._codes = world._codes
+        self._module = world._module
+        self._world = world
+
+    def restore(self, state: State) -> None:
+        assert isinstance(state, int)
+        self._plain.restore(state)
+
+    def unpacked(self, state: State) -> State:
+        return state
+
+    def learn(self, source: str, mode: Mode, state: int, names: frozenset[str]) -> Reach | None:
+        self._plain.used = names
+        self.sampled = False
+        self._reaches.clear()  # each table has its own
+        before = self.num_runs
+        try:
+            reach = self.run(source, mode, state)
+        except (RunsDisagree, Full):
+            return None
+        finally:
+            self._world.num_runs += self.num_runs - before
+        return None if self.sampled or reach.unexplored else reach
+
+
 def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed: int) -> list[StateResult]:
     """The results of a command's paths; those that are equal in all are one, with the sum of their weights."""
     weights: dict[tuple[State, str, bool | None, str | None], float] = {}
@@ -285,7 +444,8 @@ def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed
         end: State
         if saved is None:
             again: RunAgain = (source, mode, path.outcomes, seed)
-            end = (state, again) if isinstance(state, bytes) else (*state, again)
+            # of a number, which only the small world begins with, no way is run again: its table has no row then
+            end = (*state, again) if isinstance(state, tuple) else (state if isinstance(state, bytes) else b"", again)
         else:
             end = saved
         key = (end, text, value, raised)

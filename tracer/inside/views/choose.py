@@ -20,7 +20,7 @@ def choose_opening(
     is_own: Callable[[str], bool],
     spare: str,
     spacing: Spacing | None,
-    make_world: Callable[[], World] | None,
+    make_world: Callable[[bool], World] | None,
     opens_statements: bool,
     skips_loops: bool,
     opens_comprehensions: bool,
@@ -33,7 +33,8 @@ def choose_opening(
         is_own: returns True for a file whose code is the repository's or the session's.
         spare: the variable that takes values which the session does not show.
         spacing: None where each variable is shown when a command wrote it.
-        make_world: makes a world at the session's start; None in a view that hides nothing. Used with a spacing only.
+        make_world: makes a world at the session's start, called with ``lazy``; None in a view that hides nothing. Used
+            with a spacing only.
         opens_statements: False keeps every compound statement as one command.
         skips_loops: True keeps loops as one command.
         opens_comprehensions: True opens all comprehensions, in a session without a spacing.

@@ -29,6 +29,10 @@ class Narrowed(Opening):
         return self._inner.failure
 
     @property
+    def loss(self) -> Reason | None:
+        return self._inner.loss
+
+    @property
     def is_certain(self) -> bool:
         return self._inner.is_certain
 

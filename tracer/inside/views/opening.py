@@ -56,6 +56,14 @@ class Opening(ABC):
 
     @property
     @abstractmethod
+    def loss(self) -> Reason | None:
+        """The reason that a session with a ``failure`` is counted under, None without one.
+
+        ``OPENING_SPENT`` where the time was over, ``SUPPORT_LOST`` where the states were wrong, or could not be had.
+        """
+
+    @property
+    @abstractmethod
     def is_certain(self) -> bool:
         """True if commands may spell values out (``i = 0``): no state that agrees with the text has other values."""
 

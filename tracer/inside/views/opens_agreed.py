@@ -33,33 +33,66 @@ LONGEST_LOOP = 1_000
 
 States = Sequence[State]
 
+_LOSSES = (Impossible, Refused, Spent, RunsDisagree, SyntaxError)
+"""What ends a support."""
+
 
 @final
 class OpensAgreed(Opening):
     """Opens constructs that take the same path in every state that agrees with the text so far.
 
     Args:
-        make_world: makes a world, which executes commands from any state, at the session's start.
+        make_world: makes a world, which executes commands from any state, at the session's start; called with ``lazy``.
         reveals: draws the reveals.
     """
 
-    def __init__(self, make_world: Callable[[], World], reveals: SpacedReveals) -> None:
+    def __init__(self, make_world: Callable[[bool], World], reveals: SpacedReveals) -> None:
         self._reveals = reveals
+        self._make_world = make_world
         self._failure: str | None = None
+        self._loss: Reason | None = None
         self._support: Support | None = None
+        self._lazy = True
+        self._pushed: list[tuple[str, str]] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make a support, and execute from it what the session has executed so far."""
         try:
-            self._support = Support(make_world())
-        except (CannotSnapshot, Spent) as error:
+            self._support = Support(self._make_world(self._lazy))
+            for source, shown in self._pushed:
+                self._push(self._support, source, shown)
+        except (CannotSnapshot, *_LOSSES) as error:
             self._fail(error)  # a lost support is no lost session: it shows less
 
+    def _push(self, support: Support, source: str, shown: str) -> None:
+        support.push(source, shown)
+        # A sampled draw is one of many values: that the states agree on it would be no certainty.
+        if not self._lazy and support.world.sampled:
+            raise Refused
+
     def _fail(self, error: BaseException) -> None:
-        """Give the support up; the failure's text goes into the job's answer, so its length is bounded."""
-        self._failure = f"{type(error).__name__}: {error}"[:300]
+        """Give the support up, or begin it again with plain floats where C code refused a lazy one.
+
+        What is refused may be an error of the program's own, which plain floats then meet as well.
+        """
         self._support = None
+        if isinstance(error, Refused) and self._lazy:
+            self._lazy = False
+            self._begin()
+            return
+        self._failure = f"{type(error).__name__}: {error}"[:300]
+        # what was shown is no contradiction where it may be of the mass that was not followed
+        is_spent = isinstance(error, Spent) or (isinstance(error, Impossible) and error.lost > NEGLIGIBLE)
+        self._loss = Reason.OPENING_SPENT if is_spent else Reason.SUPPORT_LOST
 
     @property
     def failure(self) -> str | None:
         return self._failure
+
+    @property
+    def loss(self) -> Reason | None:
+        return self._loss
 
     @property
     def is_certain(self) -> bool:
@@ -71,12 +104,16 @@ class OpensAgreed(Opening):
         if self._support is None:
             return False
         try:
-            return question(self._support.world, list(self._support.states))
+            answer = question(self._support.world, list(self._support.states))
+            if not self._lazy and self._support.world.sampled:
+                raise Refused
+            return answer
         except TooMuch:
             return False  # this construct alone is too large to look at: the support itself is as good as before
-        except (Refused, Spent, SyntaxError, RunsDisagree) as error:
+        except _LOSSES as error:
             self._fail(error)
-            return False
+            # where it begins again, the answer is that of the states which it has then
+            return self._ask(question)
 
     # what may be opened
 
@@ -167,9 +204,11 @@ class OpensAgreed(Opening):
         self._reveals.emitted(source, output, error)
         if self._support is None:
             return
+        shown = doctext.shown(output) if error is None else error
+        self._pushed.append((source, shown))
         try:
-            self._support.push(source, doctext.shown(output) if error is None else error)
-        except (Impossible, Refused, Spent, RunsDisagree, SyntaxError) as failure:
+            self._push(self._support, source, shown)
+        except _LOSSES as failure:
             self._fail(failure)
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
@@ -237,7 +276,7 @@ def _opens_next(world: World, states: States, node: Loop, step: str) -> bool:
 
 def _interpreter(world: World) -> Interpreter:
     # ``weighs=False``: control flow alone is asked for, so a state counts once, however many draws lead to it
-    return Interpreter(world.run, weighs=False)
+    return Interpreter(world.follow_many, weighs=False)
 
 
 def _mass(states: Iterable[State]) -> Mass:

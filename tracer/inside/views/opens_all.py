@@ -46,6 +46,10 @@ class OpensAll(Opening):
         return None
 
     @property
+    def loss(self) -> Reason | None:
+        return None
+
+    @property
     def is_certain(self) -> bool:
         return True  # nothing is hidden: the state that the program is in is the only one
 

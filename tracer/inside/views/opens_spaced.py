@@ -29,6 +29,10 @@ class OpensSpaced(Opening):
         return None  # nothing is followed, so nothing can be lost
 
     @property
+    def loss(self) -> Reason | None:
+        return None
+
+    @property
     def is_certain(self) -> bool:
         return True  # nothing is hidden
 

@@ -15,6 +15,7 @@ from dataclasses import fields
 from typing import TypedDict
 
 from trace_mine_harvest.runs import within
+from trace_mine_inject.asking import put_questions
 from trace_mine_inject.edits import Edit, choose_places, edited, free_names
 from trace_mine_inject.places import DrawPlace, places_of
 
@@ -50,11 +51,15 @@ class GivenProgram(TypedDict):
 
 
 class Wanted(TypedDict):
-    """The edits that are wanted: kinds with their laws, how many a program, programs of each snippet, and the seed."""
+    """The edits that are wanted: kinds with their laws, how many a program, programs of each snippet, and the seed.
+
+    ``reveals``: the questions of one program, at most.
+    """
 
     laws: dict[str, list[float]]
     edits: int
     variants: int
+    reveals: int
     seed: int
 
 
@@ -115,6 +120,13 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
         if new in candidates:
             continue
         try:
+            if wanted["reveals"]:
+
+                def run(text: str, seed: int) -> bool:
+                    return _once(program, wrap(text, names.imports(text)), seed, seconds) is not None
+
+                new, asked = put_questions(new, names, wanted["reveals"], run, range(SAMPLES), source)
+                edits += asked
             pieces = wrap(new, names.imports(new))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             num_bad += 1
@@ -253,19 +265,27 @@ def _sample(program: GivenProgram, pieces: Sequence[str], number: int, seconds: 
     outputs: set[str] = set()
     raised = 0
     for seed in range(number):
-        output = io.StringIO()
-        try:
-            with within(seconds), contextlib.redirect_stdout(output):
-                random.seed(seed)
-                _run(program, pieces)
-        except BaseException as error:  # whatever strangers' code raises, the next one is run
-            if isinstance(error, KeyboardInterrupt):
-                raise
+        output = _once(program, pieces, seed, seconds)
+        if output is None:
             raised += 1
             if 10 * raised > number:  # it is enough
                 return {"runs": seed + 1, "raised": raised, "distinct": len(outputs)}
-        outputs.add(output.getvalue())
+        outputs.add(output or "")
     return {"runs": number, "raised": raised, "distinct": len(outputs)}
+
+
+def _once(program: GivenProgram, pieces: Sequence[str], seed: int, seconds: float) -> str | None:
+    """Run a program; gives what it prints, None where it raises or takes too long."""
+    output = io.StringIO()
+    try:
+        with within(seconds), contextlib.redirect_stdout(output):
+            random.seed(seed)
+            _run(program, pieces)
+    except BaseException as error:  # whatever strangers' code raises, the next one is run
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return None
+    return output.getvalue()
 
 
 def _run(program: GivenProgram, pieces: Sequence[str]) -> None:

@@ -190,6 +190,33 @@ def test_a_method_is_bound_to_its_class(mined: Any) -> None:
     assert all("Account.pay = pay" in row["text"] for row in paid)
 
 
+def test_reveals_are_fixed_before_the_session_and_tell_nothing_hidden(tmp_path: Path, make_repository: Make) -> None:
+    """Sessions of one program with other draws: what is asked, and where, is in its text; blanked, they are alike."""
+    repository = make_repository("shop", FILES)
+    # the view's own reveals are drawn anew in each session: the program's alone are asked here
+    arguments = ["--sources", "doctest", "--environment", "none", "--jobs", 1, "--view", "branch+every:0"]
+    edits = ["--inject", "maybe:p=.5,either", "--reveals", 4, "--sessions", 5]
+    rows, stats = mine(tmp_path / "out", repository, *arguments, *edits)
+    assert stats["config"]["inject"]["reveals"] == 4
+    asked = [edit for row in rows for edit in row["edits"] if edit["kind"] == "reveal"]
+    assert asked
+    assert all(edit["law"] == [] and edit["after"].startswith("print(") for edit in asked)
+    following: dict[tuple[str, str, str], set[str]] = {}
+    programs: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        snippet = row["path"], row["name"]
+        programs.setdefault(snippet, set()).add(json.dumps(row["edits"]))
+        seen = ""
+        for step in row["steps"]:
+            following.setdefault((*snippet, seen), set()).add(step["source"])
+            seen += f">>> {step['source']}\n{step['output']}\n"
+        if all(belief["method"] == "exact" for belief in row["beliefs"]):
+            assert edited_runs.worst_difference(row, repository) < 1e-12, row["text"]
+    assert len(rows) > len(programs), "sessions that drew otherwise are rows"
+    assert all(len(each) == 1 for each in programs.values()), "what is asked depends on the draws of a session"
+    assert all(len(each) == 1 for each in following.values()), "a command tells an outcome that the text does not"
+
+
 def test_the_same_seed_gives_the_same_edits(tmp_path: Path, make_repository: Make) -> None:
     repository = make_repository("shop", {**FILES, "shop/goods.py": MODULE.partition("def fixed")[0]})
     arguments = [repository, "--sources", "doctest", "--environment", "none", "--jobs", 1, "--view", "branch"]
