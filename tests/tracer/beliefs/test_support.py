@@ -251,6 +251,56 @@ def test_a_class_with_pickling_hooks_of_its_own_is_saved_by_attributes_or_not_at
         assert all(isinstance(state, bytes) for state in support.states) == (not base)
 
 
+SLOTS = """if True:  # both are one command
+    class A:
+        __slots__ = ('n', '__m')
+        def __init__(self): self.n = 0
+    class B(A):
+        __slots__ = ('n', 'free')
+        def __init__(self):
+            super().__init__()
+            A.n.__set__(self, 5)
+        def __getstate__(self): return None"""
+ERROR = """class E(ValueError):
+    def __init__(self, text, value, line):
+        super().__init__(f'{text} ({line})')
+        self.value = value"""
+
+
+@pytest.mark.parametrize(
+    ("define", "make", "act", "ask"),
+    [
+        (SLOTS, "b = B()\nb.n = 0", "b.n = 1", "b.n"),
+        (SLOTS, "b = B()\nb.n = 0", "A.n.__set__(b, 6); b.n = 1", "A.n.__get__(b) - 5"),
+        (SLOTS, "b = B()\nb.n = b.free = 0", "del b.free", "int(not hasattr(b, 'free'))"),
+        (ERROR, "e = E('wrong', [0], 3)", "e.value[0] = 1", "e.value[0]"),
+        (ERROR, "e = E('wrong', [0], 3)", "e.args = ('a',)", "len(e.args) * (e.args == ('a',))"),
+        ("import types", "d = {'n': 0}\np = types.MappingProxyType(d)", "d['n'] = 1", "p['n']"),
+        ("import codecs", "n, c = 0, codecs.lookup('utf-8')", "n = c is codecs.lookup('utf-8')", "int(n)"),
+        ("import encodings.cp437", "n, c = 0, encodings.cp437.encoding_map", "n = 1", "n"),
+        ("import codecs", "n, c = 0, codecs.charmap_build(''.join(map(chr, range(256))))", "n = 1", "n"),
+    ],
+    ids=["slot", "slot of a base", "empty slot", "exception", "its args", "proxy", "codec", "map", "built map"],
+)
+def test_what_pickle_alone_would_not_restore_is_saved(define: str, make: str, act: str, ask: str) -> None:
+    commands = [(define, ""), (f"if True:\n    {make.replace(chr(10), chr(10) + '    ')}", "")]
+    commands += [(f"if random() < 0.25:\n    {act}", ""), (f"print({ask})", "1"), (f"print({ask})", "1")]
+    assert law(commands) == [{"0": 0.75, "1": 0.25}, {"1": 1.0}]
+    support = Support(make_world())
+    for source, _ in commands[:-2]:
+        support.push(source, "")
+    assert all(isinstance(state, bytes) for state in support.states), "saved, and not run again each time"
+
+
+def test_what_cannot_be_restored_is_run_again() -> None:
+    # its pickle is made without an error, and read with one
+    define = "import collections\nclass C(collections.namedtuple('C', 'n')):\n    def __new__(cls, a, b):\n"
+    define += "        return super().__new__(cls, a + b)"
+    commands = [("import collections", ""), (define.partition("\n")[2], ""), ("c = C(0, 0)", "")]
+    commands += [("if random() < 0.5:\n    c = C(1, 0)", ""), ("print(c.n)", "1")]
+    assert law(commands) == [{"0": 0.5, "1": 0.5}]
+
+
 @pytest.mark.parametrize(
     ("make", "act", "ask"),
     [

@@ -13,8 +13,9 @@ snapshot.
 Two states that are equal have equal bytes; so states are compared, hashed and merged as bytes.
 
 Objects of a class of the repository with pickling hooks of its own are saved by their attributes, without the hooks,
-where attributes are all that they have. Refused, with ``CannotSnapshot``, because restoring them would lose something
-in silence: generators, files and all else that pickle refuses; objects of a class with such hooks and with slots or a
+where attributes and slots are all that they have. So are exceptions, whose own ``__init__`` may take other arguments
+than those that pickle gives it. Refused, with ``CannotSnapshot``, because restoring would lose something in silence:
+generators, files and all else that pickle refuses or can't restore; objects of a class with such hooks and with a
 built-in type among its bases; anything past ``LARGEST`` bytes. Not covered: state held by C extensions, by caches
 (``lru_cache``) and by modules outside the repository.
 Over 400 lines because saving and restoring are two halves of one format.
@@ -23,6 +24,9 @@ Over 400 lines because saving and restoring are two halves of one format.
 from __future__ import annotations
 
 import builtins
+import codecs
+import contextlib
+import gc
 import io
 import pickle
 import random
@@ -52,6 +56,10 @@ _hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getn
 _plain = (int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset)
 _without_state = (str, bytes, object)
 """Exact types of constants that a module may compare by identity, and in which nothing can change."""
+_unchanging = (codecs.CodecInfo, type(codecs.charmap_build("".join(map(chr, range(256))))))
+"""Types of other libraries whose objects never change, and which pickle refuses or can't restore."""
+SLOT = "<slot> "
+"""How the keys of slots begin among those of attributes: no program's attribute does."""
 _absent = object()
 
 
@@ -99,7 +107,11 @@ class Snapshots:
         # Pickle writes a text that it has met before as a reference, if it is the same object, and again if it is an
         # equal one: the bytes would tell how a state was reached. A state that was restored from bytes has shared
         # objects where the bytes had, however it was reached.
-        self.install(*self.load(first))
+        try:
+            restored = self.load(first)
+        except Exception as error:  # constructors of the program's classes, of which pickle calls some
+            raise CannotSnapshot(f"it can't be restored: {type(error).__name__}: {error}"[:200]) from None
+        self.install(*restored)
         return self._dump()
 
     def learned(self) -> object:
@@ -208,8 +220,8 @@ class Snapshots:
         return _has_own_hooks(kind) or (kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__)
 
     def is_plain_class(self, kind: type) -> bool:
-        """Return True for a class of the session or the repository whose objects have attributes and nothing else."""
-        return all(self.is_session_class(base) and not vars(base).get("__slots__") for base in kind.__mro__[:-1])
+        """Return True for a class of the session or the repository whose objects have attributes and slots alone."""
+        return all(map(self.is_session_class, kind.__mro__[:-1]))
 
     def note(self, value: object, attributes: Namespace) -> None:
         """Note an object that each state restores in place: a class or a constant of the repository."""
@@ -250,7 +262,23 @@ def _state_of(value: object) -> Namespace:
     """All that can change in a class or a constant: attributes."""
     if isinstance(value, type):
         return {key: member for key, member in vars(value).items() if _is_class_state(key, member)}
-    return dict(vars(value))
+    attributes = dict(vars(value)) if type(value).__dictoffset__ else {}
+    for name, slot in _slots_of(type(value)):
+        try:
+            attributes[f"{SLOT}{name}"] = slot.__get__(value)
+        except AttributeError:
+            continue  # a slot without a value
+    return attributes
+
+
+def _slots_of(kind: type) -> list[tuple[str, types.MemberDescriptorType]]:
+    """The slots of a class and its bases, by number of the base and name: two bases may have slots of one name."""
+    return [
+        (f"{number}.{name}", member)
+        for number, base in enumerate(kind.__mro__[:-1])
+        for name, member in vars(base).items()
+        if type(member) is types.MemberDescriptorType
+    ]
 
 
 def _is_state(key: str, value: object) -> bool:
@@ -278,7 +306,7 @@ class _Pickler(pickle.Pickler):
             return None if own else self._snapshots.keep(value)
         if isinstance(value, type):
             return None if self._snapshots.is_session_class(value) else self._snapshots.keep(value)
-        if kind in _by_identity or kind.__module__ == "__future__":
+        if kind in _by_identity or kind in _unchanging or kind.__module__ == "__future__":
             return self._snapshots.keep(value)
         # An unseeded generator's next number is no state. Pickled, its state would be asked for, and that would seed it
         # (``patches``); its bound methods are the patched ones, which pickle would look for in vain.
@@ -331,7 +359,15 @@ class _Pickler(pickle.Pickler):
             # Hooks may leave out what their author does not count as state (a cache, a lock).
             if not self._snapshots.is_plain_class(kind):
                 raise CannotSnapshot(f"{kind.__name__} has pickling hooks of its own")
-            return object.__new__, (kind,), dict(vars(value)), None, None, _set_attributes
+            return object.__new__, (kind,), _state_of(value), None, None, _set_attributes
+        if isinstance(value, BaseException) and _is_plain_exception(kind):
+            # not by its class: what its own ``__init__`` takes need not be what it gave to ``args``
+            return BaseException.__new__, (kind, *value.args), _state_of(value), None, None, _set_attributes
+        if kind is types.MappingProxyType:
+            (mapping,) = gc.get_referents(value)
+            if type(mapping) is not dict or "__module__" in mapping:  # of a class: its members are not copied
+                raise CannotSnapshot("a view of a class's members")
+            return types.MappingProxyType, (mapping,)
         return NotImplemented
 
 
@@ -394,6 +430,20 @@ def _is_found_by_name(method: types.BuiltinFunctionType) -> bool:
     return isinstance(member, types.MethodDescriptorType)
 
 
+def _is_plain_exception(kind: type[BaseException]) -> bool:
+    """Return True for exceptions that have nothing but ``args`` and attributes, and no word on how they are pickled.
+
+    An OSError has fields in C, as other built-in ones do that are larger than their base.
+    """
+    is_built_in = kind.__module__ == "builtins"
+    return (
+        not is_built_in
+        and next(base for base in kind.__mro__ if base.__module__ == "builtins").__basicsize__
+        == BaseException.__basicsize__
+        and not any(vars(base).keys() & {*_hooks} for base in kind.__mro__ if base.__module__ != "builtins")
+    )
+
+
 def _has_own_hooks(kind: type) -> bool:
     """Return True if the class's author says how it is pickled.
 
@@ -434,9 +484,17 @@ def _set_function(function: types.FunctionType, state: FunctionState) -> None:
             cell.cell_contents = contents
 
 
-def _set_attributes(value: object, attributes: Namespace) -> None:
-    vars(value).clear()
-    vars(value).update(attributes)
+def _set_attributes(value: object, state: Namespace) -> None:
+    """Make attributes and slots of an object those of ``_state_of``."""
+    if type(value).__dictoffset__:
+        vars(value).clear()
+        vars(value).update({name: member for name, member in state.items() if not name.startswith(SLOT)})
+    for name, slot in _slots_of(type(value)):
+        if f"{SLOT}{name}" in state:
+            slot.__set__(value, state[f"{SLOT}{name}"])
+        else:
+            with contextlib.suppress(AttributeError):  # it is empty already
+                slot.__delete__(value)
 
 
 def _set_class(kind: type, state: Namespace) -> None:
