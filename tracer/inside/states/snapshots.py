@@ -26,7 +26,6 @@ from __future__ import annotations
 import builtins
 import codecs
 import contextlib
-import gc
 import io
 import pickle
 import random
@@ -360,11 +359,11 @@ class _Pickler(pickle.Pickler):
             if not self._snapshots.is_plain_class(kind):
                 raise CannotSnapshot(f"{kind.__name__} has pickling hooks of its own")
             return object.__new__, (kind,), _state_of(value), None, None, _set_attributes
-        if isinstance(value, BaseException) and _is_plain_exception(kind):
+        if isinstance(value, BaseException) and _is_plain_exception(type(value)):
             # not by its class: what its own ``__init__`` takes need not be what it gave to ``args``
             return BaseException.__new__, (kind, *value.args), _state_of(value), None, None, _set_attributes
         if kind is types.MappingProxyType:
-            (mapping,) = gc.get_referents(value)
+            mapping = _mapping_of(value)
             if type(mapping) is not dict or "__module__" in mapping:  # of a class: its members are not copied
                 raise CannotSnapshot("a view of a class's members")
             return types.MappingProxyType, (mapping,)
@@ -428,6 +427,22 @@ def _is_found_by_name(method: types.BuiltinFunctionType) -> bool:
     kind = type(method.__self__)
     member = next((vars(base)[method.__name__] for base in kind.__mro__ if method.__name__ in vars(base)), None)
     return isinstance(member, types.MethodDescriptorType)
+
+
+def _mapping_of(proxy: object) -> object:
+    """The mapping that a proxy shows. Not by ``gc``, of which the guard would think that the program asked for it: a
+    proxy that is compared hands its mapping on.
+    """
+    seen: list[object] = []
+
+    class Other:
+        def __eq__(self, other: object) -> bool:
+            seen.append(other)
+            return True
+
+        __hash__ = None  # type: ignore[assignment]
+
+    return seen[0] if proxy == Other() and seen else None
 
 
 def _is_plain_exception(kind: type[BaseException]) -> bool:
