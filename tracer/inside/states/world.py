@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -371,6 +372,7 @@ class World:
         ambient = Ambient.now()
         saved = sys.stdout, sys.displayhook, sys.modules.get("__main__")
         sys.stdout, sys.displayhook = capture, _display
+        kept = _without_errors()
         # Classes of the session are pickled by their module's name: snapshots look for them there.
         if self._module is not None:
             sys.modules["__main__"] = self._module
@@ -379,11 +381,48 @@ class World:
         except OutputFull:
             raise Spent from None
         finally:
+            _with_errors(kept)
             sys.stdout, sys.displayhook = saved[:2]
             self.snapshots.put_back(shared)
             ambient.put_back()
             if saved[2] is not None:
                 sys.modules["__main__"] = saved[2]
+
+
+def _without_errors() -> int | None:
+    """Let what is written to the descriptor of errors go nowhere; gives what stands for it meanwhile, for
+    ``_with_errors``, and None where that can't be done.
+
+    Sessions don't show it, and each of thousands of paths writes it again: a script that runs ``unittest`` went past
+    the limit of output. The descriptor and not ``sys.stderr``, whose number or buffer a program may ask for.
+    """
+    _flush_errors()
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        kept = os.dup(2)
+        os.dup2(nowhere, 2, inheritable=False)
+        return kept
+    except OSError:
+        return None
+    finally:
+        os.close(nowhere)
+
+
+def _with_errors(kept: int | None) -> None:
+    """Undo ``_without_errors``."""
+    if kept is not None:
+        _flush_errors()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _flush_errors() -> None:
+    # the process's own stream: a program may have put another object in its place, or closed it
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        sys.__stderr__.flush()  # type: ignore[union-attr]
 
 
 class _SmallWorld(World):
