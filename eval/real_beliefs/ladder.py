@@ -86,4 +86,6 @@ SIZES = {
 
 INJECT = "maybe:p=.1|.25|.5|.75|.9,either:p=.25|.5|.75,order:p=.25|.5|.75"
 EDITS = 4
+REVEALS = 8
+"""Partial questions in one program: of an item, a length, a remainder."""
 GAME = ("permutations", "--set", "n=3", "--set", "p=0.25", "--commands", "2-16", "--spacing", "1-4")

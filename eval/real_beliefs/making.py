@@ -113,6 +113,7 @@ def _commands(out: Path, size: Size, wheels: dict[str, Path], jobs: int) -> list
     common = ["--jobs", str(jobs), "--seed", str(ladder.SEED)]
     mine = [sys.executable, "-m", "trace_mine.corpus"]
     edited = ["--view", "branch", "--inject", ladder.INJECT, "--edits", str(ladder.EDITS)]
+    edited += ["--reveals", str(ladder.REVEALS)]
     edited += ["--variants", str(size.variants), "--per-repository", str(size.per_repository)]
     # examples of docstrings alone: calls that tests make would need each package's suite to run
     edited += ["--sources", "doctest", "--as-of", ladder.AS_OF, "--keep-duplicates"]
