@@ -111,9 +111,7 @@ class CandidateSearch:
             if self._options.per_repository is not None:
                 chosen, not_tried = sampled(chosen, EDIT_MARGIN * self._options.per_repository)
             chosen, injected = self._injected(repository, summary, chosen, packages)
-        return RepositoryCandidates(
-            candidates=chosen, items=items, calls=calls, injected=injected, not_tried=not_tried
-        )
+        return RepositoryCandidates(candidates=chosen, items=items, calls=calls, injected=injected, not_tried=not_tried)
 
     def _injected(
         self,
