@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -261,6 +262,12 @@ def why_nothing(stats: Stats) -> str:
         return f"none of the snippets became a row ({drops})" + (
             f": {drop_sentence(reason).rstrip('.')}" if reason else ""
         )
+    not_edited: Counter[str] = Counter()
+    for each in stats.get("not_edited", {}).values():
+        not_edited.update(each)
+    if not_edited:
+        reasons = ", ".join(f"{word} {number}" for word, number in not_edited.most_common())
+        return f"draws could be put into none of {not_edited.total()} snippets ({reasons}); see docs/choices.md"
     files = stats.get("files")
     ignored = stats.get("ignored_inputs", [])
     if ignored and (files is None or files["read"] == 0):

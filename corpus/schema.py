@@ -103,7 +103,12 @@ class SourceColumns(TypedDict):
     name: Annotated[str, means("qualified name of the function", since=4)]
     path: Annotated[str, means("its file, relative to the repository", since=4)]
     line: Annotated[int, means("its first line there, decorators included, from 1", since=4)]
-    text: Annotated[str, means("its lines as they stand there", since=4)]
+    text: Annotated[
+        str,
+        means(
+            "its lines as they stand there; in a row with `edits` those that ran, counted from the snippet's", since=4
+        ),
+    ]
 
 
 class CallColumns(TypedDict):

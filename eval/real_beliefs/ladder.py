@@ -84,7 +84,7 @@ SIZES = {
 }
 """``tiny`` is for a first look and for tests; what is reported is ``full``."""
 
-INJECT = "maybe:p=.1|.25|.5|.75|.9,either:p=.25|.5|.75,order:p=.25|.5|.75"
+INJECT = "maybe:p=.1|.25|.5|.75|.9,either,order:p=.25|.5|.75"
 EDITS = 4
 REVEALS = 8
 """Partial questions in one program: of an item, a length, a remainder."""

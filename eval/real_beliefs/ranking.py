@@ -15,7 +15,7 @@ from trace_mine.eval.real_beliefs.scoring import score
 from trace_mine.eval.results import Result
 from trace_mine.eval.subjects import subject
 
-METRICS = ("KL among outcomes", "top-1 among outcomes", "calibration error")
+METRICS = ("KL among outcomes", "top-1 among outcomes", "calibration error", "mass on outcomes", "answered")
 """Those of the table; a file of results has more, by entropy, edits and distance."""
 
 
@@ -54,9 +54,12 @@ def table(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, .
     for metric in METRICS:
         for model, run, seed in dict.fromkeys((each.model, each.run, each.seed) for each in results):
             cells = [whole.get((metric, model, run, seed, rung)) for rung in rungs]
-            if any(cells):
+            if any(cells):  # baselines have no mass
                 lines.append((metric, model, run, *("" if each is None else _cell(each) for each in cells)))
-    return ("metric", "model", "run", *(rung.removeprefix("real-beliefs ") for rung in rungs)), lines
+    # a rung of few programs says little, whatever stands there
+    counts = {each.task: each.count for each in results if not each.place and each.metric == METRICS[0]}
+    names = (f"{rung.removeprefix('real-beliefs ')} ({counts[rung]} programs)" for rung in rungs)
+    return ("metric", "model", "run", *names), lines
 
 
 def _cell(result: Result) -> str:

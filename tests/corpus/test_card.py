@@ -150,6 +150,14 @@ def test_the_card_is_written_as_the_hubs_own_library_writes_it(name: str) -> Non
     assert str(DatasetCard(text)) == text
 
 
+def test_snippets_without_a_place_for_draws_are_why_nothing_was_found() -> None:
+    files = {"read": 3, "roles": {"script": 1}, "unreadable": {}}
+    told = why_nothing(
+        stats_of(found=0, files=files, not_edited={"a": {"raises": 1}, "b": {"no_place": 2, "raises": 1}})
+    )
+    assert told == "draws could be put into none of 4 snippets (raises 2, no_place 2); see docs/choices.md"
+
+
 def test_inputs_that_cannot_be_read_are_why_nothing_was_found() -> None:
     closed = {"name": "p\x1b", "reason": "others may not read it, and root's runs are others: chmod -R o+rX it"}
     files = {"read": 0, "unreadable": {}, "examples": []}

@@ -56,8 +56,9 @@ def parse_inject(text: str, *, edits: int = 3, variants: int = 1, reveals: int =
     laws: dict[str, tuple[float, ...]] = {}
     for part in text.split(","):
         kind, colon, rest = part.strip().partition(":")
-        if colon and not rest.startswith("p="):
-            raise ValueError(f"expected --inject like maybe:p=.1|.25,either,order, got {part.strip()!r}")
+        if colon and (kind == "either" or not rest.startswith("p=")):
+            # outcomes of `either` are one or more others: no probability says what each has
+            raise ValueError(f"expected --inject like maybe:p=.1|.25,either,order:p=.5, got {part.strip()!r}")
         try:
             laws[kind] = tuple(float(p) for p in rest.removeprefix("p=").split("|")) if colon else LAWS
         except ValueError:

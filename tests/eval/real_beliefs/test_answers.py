@@ -173,8 +173,11 @@ def test_the_ladder_s_table_has_a_column_for_each_rung(tmp_path: Path, games: Pa
         write_questions(folder / f"{name}.jsonl", {"games": made, TRAINING: made, "unseen": real}.get(name, []))
     results = score_all(tmp_path, [run], [])
     header, lines = table(results)
-    assert header == ("metric", "model", "run", "games", "unseen"), "rungs without questions have no column"
-    assert len(lines) == len(METRICS) * 5, "four baselines and a run"
+    assert header[:3] == ("metric", "model", "run")
+    assert [each.partition(" (")[0] for each in header[3:]] == ["games", "unseen"], "a rung without questions has none"
+    assert header[4] == "unseen (3 programs)"
+    assert len(lines) == 3 * 5 + 2, "four baselines and a run, which alone has a mass"
+    assert {line[0] for line in lines} == {*METRICS}
     best = next(line for line in lines if line[:2] == ("KL among outcomes", "exact filter"))
     assert best[3].startswith("0.000") and best[4].startswith("0.000")
     with pytest.raises(ValueError, match="expected questions in"):

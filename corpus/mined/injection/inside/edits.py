@@ -101,7 +101,7 @@ def edited(text: str, places: Sequence[DrawPlace], laws: Sequence[float], names:
         new = _either(lines, place, names) if place.kind == "either" else _conditional(lines, place, law, names)
         lines[start:stop] = new
         number = len(place.others) + 1
-        chances = (1 / number,) * number if place.kind == "either" else (law, 1 - law)
+        chances = (1 / number,) * number if place.kind == "either" else (law, round(1 - law, 12))
         edits.insert(0, Edit(place.kind, place.lines.start, chances, _dedented(before), _dedented("\n".join(new))))
     return "\n".join(lines), edits
 

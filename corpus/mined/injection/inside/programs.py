@@ -111,7 +111,7 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
     if _sample(program, wrap(text, ""), 1, seconds)["raised"]:
         raise _Unfit("raises_unedited")
     candidates: dict[str, _Made] = {}
-    num_bad = 0
+    num_bad = num_unreached = 0
     for number in range(TRIES * wanted["variants"]):
         source = random.Random(f"{wanted['seed']} {program['name']} {number}")
         chosen = choose_places(places, source.randint(1, wanted["edits"]), source)
@@ -132,6 +132,9 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
             num_bad += 1
             continue
         sample = _sample(program, pieces, SAMPLES, seconds)
+        if not sample.pop("drew"):
+            num_unreached += 1
+            continue
         if 10 * sample["raised"] > sample["runs"]:
             num_bad += 1
             continue
@@ -139,7 +142,7 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
         if sum(each[2]["distinct"] > 1 for each in candidates.values()) >= wanted["variants"]:
             break
     if not candidates:
-        raise _Unfit("raises" if num_bad else "no_program")
+        raise _Unfit("raises" if num_bad else "not_reached" if num_unreached else "no_program")
     # those come first whose draws are seen in what is printed
     best = sorted(candidates.values(), key=lambda made: made[2]["distinct"] == 1)
     return best[: wanted["variants"]]
@@ -261,17 +264,21 @@ def _with_import(text: str, imports: str) -> str:
 
 
 def _sample(program: GivenProgram, pieces: Sequence[str], number: int, seconds: float) -> dict[str, int]:
-    """Run a program some times: how many runs there were, how many raised or took too long, how many outputs differ."""
+    """Run a program some times: how many runs there were, how many raised or took too long, how many outputs differ,
+    and if any run drew (``drew``).
+    """
     outputs: set[str] = set()
-    raised = 0
+    raised = drew = 0
     for seed in range(number):
         output = _once(program, pieces, seed, seconds)
+        # a draw moves the generator on, which each run seeds
+        drew |= random.getstate() != random.Random(seed).getstate()
         if output is None:
             raised += 1
             if 10 * raised > number:  # it is enough
-                return {"runs": seed + 1, "raised": raised, "distinct": len(outputs)}
+                return {"runs": seed + 1, "raised": raised, "distinct": len(outputs), "drew": drew}
         outputs.add(output or "")
-    return {"runs": number, "raised": raised, "distinct": len(outputs)}
+    return {"runs": number, "raised": raised, "distinct": len(outputs), "drew": drew}
 
 
 def _once(program: GivenProgram, pieces: Sequence[str], seed: int, seconds: float) -> str | None:

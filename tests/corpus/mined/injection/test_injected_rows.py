@@ -111,6 +111,10 @@ def test_total():
 FILES = {"shop/__init__.py": "", "shop/goods.py": MODULE, "run.py": SCRIPT, "tests/test_shop.py": TESTS}
 
 
+DATASET: list[Path] = []
+"""The folder of the dataset ``mined``, once it is made."""
+
+
 @pytest.fixture(scope="module")
 def mined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]], dict[str, Any]]:
     root = tmp_path_factory.mktemp("repositories") / "shop"
@@ -120,7 +124,9 @@ def mined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     (root / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1.0"\nlicense = "MIT"\n')
     arguments = ["--sources", "doctest,script,test", "--environment", "none", "--jobs", 1]
     edits = ["--view", "branch+every:1", "--inject", "maybe:p=.5,either,order", "--variants", 3, "--edits", 2]
-    rows, stats = mine(tmp_path_factory.mktemp("data") / "out", root, *arguments, *edits)
+    out = tmp_path_factory.mktemp("data") / "out"
+    rows, stats = mine(out, root, *arguments, *edits)
+    DATASET.append(out)
     return root, rows, stats
 
 
@@ -249,6 +255,18 @@ def test_rows_without_edits_say_so(tmp_path: Path, make_repository: Make) -> Non
     assert "inject" not in stats["config"]
     assert "not_edited" not in stats
     assert json.dumps(stats)
+
+
+def test_a_row_s_edits_are_shown_beside_the_author_s_lines(mined: Any) -> None:
+    _, rows, _ = mined
+    assert all(row["choices"] for row in rows), "a program whose draws are never come to is none"
+    number = next(n for n, row in enumerate(rows) if row["edits"][0]["kind"] == "maybe")
+    edit = rows[number]["edits"][0]
+    told = [command("inspect", DATASET[0], "--row", n).stdout for n in range(len(rows))]  # in the order of the page
+    shown = next(each for each in told if f"edit:       maybe at line {edit['line']} with 0.5, 0.5" in each)
+    for sign, text in (("-", edit["before"]), ("+", edit["after"])):
+        for line in text.splitlines():
+            assert f"            {sign} {line}" in shown
 
 
 def test_a_sample_puts_draws_into_few_programs_and_counts_the_others(
