@@ -120,16 +120,16 @@ def _print_row(dataset: Path, number: int) -> None:
         raise CorpusError(f"row {number} is damaged ({type(error).__name__}); get the dataset again") from error
     if trace.kept_whole:
         print(f"{'kept whole:':12}{', '.join(f'{one_line(word)} {n}' for word, n in trace.kept_whole.items())}")
-    for line in _edit_lines(row.get("edits") or ()):
+    for line in _edit_lines(row):
         print(line)
     if setup:
         print(f"\nset-up:\n{visible(setup)}")
     print(f"\nsession:\n{visible(''.join(_with_beliefs(trace)))}")
 
 
-def _edit_lines(edits: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _edit_lines(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was edited in the program: the author's lines after ``-``, those that ran after ``+``."""
-    for edit in edits:
+    for edit in row.get("edits") or ():
         law = f" with {', '.join(f'{p:g}' for p in edit['law'])}" if edit["law"] else ""
         yield f"{'edit:':12}{one_line(edit['kind'])} at line {edit['line']}{law}"
         for sign, text in (("-", edit["before"]), ("+", edit["after"])):

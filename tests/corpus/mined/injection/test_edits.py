@@ -228,7 +228,7 @@ def test_what_is_asked_for_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "sometimes", "maybe:q=1", "maybe:p=1.5", "maybe:p=x", "maybe:p="])
+@pytest.mark.parametrize("text", ["", "sometimes", "maybe:q=1", "maybe:p=1.5", "maybe:p=x", "maybe:p=", "either:p=.5"])
 def test_what_is_no_edit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_inject(text)
