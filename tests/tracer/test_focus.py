@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -163,3 +164,25 @@ def test_a_function_that_calls_itself_is_opened_as_often_as_it_stands_on_the_way
     assert [call.name for call in made.calls] == ["again"] * 9 + ["leaf"]
     # by its name alone, the way would be as deep as others
     assert isinstance(outcome_of(tracer, "again", "leaf", call="again(8)"), Drop)
+
+
+def test_a_module_may_have_names_of_built_ins_that_a_set_up_needs(tmp_path: Path) -> None:
+    # parse has a function ``compile``: the replayer's set-up ran in the module's names, and called that one
+    names = ("compile", "exec", "getattr", "open", "dict", "vars", "BaseException")
+    (tmp_path / "lib.py").write_text("".join(f"{name} = None\n" for name in names) + "def f(n):\n    return n + 1\n")
+    tmp_path.chmod(0o755)
+    snippet = Snippet(
+        kind="call",
+        name="lib.f[1]",
+        path="lib.py",
+        line=len(names) + 1,
+        end_line=len(names) + 2,
+        module="lib",
+        code="start = 4\n",
+        pieces=(Piece(source="f(start)\n", line=1),),
+        opens=("f",),
+    )
+    with Tracer(TracerConfig(repository=tmp_path, sys_path=(".",))) as tracer:
+        made = tracer.trace(snippet)
+    assert isinstance(made, Trace), made
+    assert "5" in made.text and made.kept_whole == {}

@@ -267,8 +267,9 @@ def set_up(module: str | None, code: str, reseed: int, main: dict[str, Any], mar
     Returns:
         The ``from __future__`` names that hold in it, with commas between.
     """
-    # bound here: the globals of this function are cleared below
+    # bound here: the globals of this function are cleared below, and then those of a module that may have a ``compile``
     tell, known, write, leave, import_module = words, futures, os.write, os._exit, importlib.import_module
+    run, made, value_of, anything = exec, compile, getattr, BaseException
     start: dict[str, Any] = {**vars(ModuleType("__main__")), "__builtins__": builtins}
     if reseed:
         import_module("random").seed(reseed)
@@ -282,11 +283,11 @@ def set_up(module: str | None, code: str, reseed: int, main: dict[str, Any], mar
             main.update(start)
         kind = "S"
         if code:
-            exec(compile(code, "<setup>", "exec", dont_inherit=True), main)
-    except BaseException as error:
+            run(made(code, "<setup>", "exec", dont_inherit=True), main)
+    except anything as error:
         write(mark, (kind + tell(error)).encode("utf-8", "backslashreplace")[:2000])
         leave(0)
-    features = ",".join([name for name in known.all_feature_names if main.get(name) is getattr(known, name)])
+    features = ",".join([name for name in known.all_feature_names if main.get(name) is value_of(known, name)])
     write(mark, b"R" + features.encode() + b"\n")
     return features
 
@@ -303,7 +304,7 @@ def open_prompt(
     import sys
 
     vars(sys).pop("__interactivehook__", None)
-    opened, exit_now = open, os._exit
+    opened, exit_now, anything = open, os._exit, BaseException
     try:
         # C reads the commands from descriptor 0; what asks Python for input finds an empty file, and takes no command.
         # Before the set-up, which may have an input for the program.
@@ -313,7 +314,7 @@ def open_prompt(
         os.dup2(commands, 0)
         os.close(commands)
         os.close(mark)
-    except BaseException:  # or the interpreter would go on to its prompt
+    except anything:  # or the interpreter would go on to its prompt
         exit_now(70)  # EX_SOFTWARE, as ``runner.BROKEN``
 
 
@@ -416,14 +417,14 @@ def begin(
     except BaseException:
         os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
         exit_now(broken)
-    as_text = traceback.format_exc
+    as_text, run, anything = traceback.format_exc, exec, BaseException
     try:
-        features = set_up(*program, mark)  # from here on no global name is to be had
+        features = set_up(*program, mark)  # from here on no global name is to be had, nor a built-in one
         sys.displayhook, sys.excepthook = sys.__displayhook__, sys.__excepthook__
         namespace: dict[str, Any] = {"__name__": loader}
-        exec(programs[loader], namespace)
+        run(programs[loader], namespace)
         namespace["Bundle"](programs).load(job["program"]).run(commands, mark, main, features.split(","))
-    except BaseException:  # or the interpreter would go on to its prompt
+    except anything:  # or the interpreter would go on to its prompt
         os.write(2, as_text().encode("utf-8", "backslashreplace"))
         exit_now(broken)
     exit_now(0)

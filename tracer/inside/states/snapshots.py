@@ -305,7 +305,7 @@ class _Pickler(pickle.Pickler):
             return None if own else self._snapshots.keep(value)
         if isinstance(value, type):
             return None if self._snapshots.is_session_class(value) else self._snapshots.keep(value)
-        if kind in _by_identity or kind in _unchanging or kind.__module__ == "__future__":
+        if kind in _by_identity or kind in _unchanging or kind.__module__ in ("__future__", "sys"):
             return self._snapshots.keep(value)
         # An unseeded generator's next number is no state. Pickled, its state would be asked for, and that would seed it
         # (``patches``); its bound methods are the patched ones, which pickle would look for in vain.
