@@ -85,7 +85,10 @@ def test_a_program_that_catches_what_it_may_not_have_goes_the_recorded_way(what:
             pytest.skip(f"no sandbox here: {error}")
         assert isinstance(made, Trace), made
         told.append([(each.outcomes, each.probabilities, each.method) for each in made.beliefs])
-    assert told[0] == told[1] and told[0][-1] == (("False", "True"), (0.5, 0.5), "exact"), told
+        # the size of a thread's stack is state of C code, and no belief is called exact beside it
+        assert ("support_lost" in made.kept_whole) == (what == "threads")
+    assert told[0] == told[1], told
+    assert told[0][-1:] == ([] if what == "threads" else [(("False", "True"), (0.5, 0.5), "exact")]), told
 
 
 @pytest.mark.parametrize("forks", [0, 3])

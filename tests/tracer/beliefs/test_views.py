@@ -313,11 +313,11 @@ def test_what_a_module_does_when_it_is_imported_makes_no_program_suspect(tmp_pat
     assert law(made, "VALUE > random() * 4") == pytest.approx({"True": 0.75, "False": 0.25})
 
 
-def test_what_paths_write_to_the_descriptor_of_errors_is_not_added_up() -> None:
+def test_what_paths_write_to_the_stream_of_errors_is_not_added_up() -> None:
     # one path writes less than a run may, 64 of them more
     draws = "".join(f"if random() < 0.5:\n    n += {2**bit}\n" for bit in range(6))
-    source = f"import os\nimport sys\nfrom random import random\nn = 0\n{draws}os.write(2, b'x' * 40_000)\n"
-    source += "print('x' * 9, file=sys.stderr)\nprint(n % 2)\nprint(n)\n"
+    source = f"import sys\nfrom random import random\nn = 0\n{draws}sys.stderr.write('x' * 40_000)\n"
+    source += "sys.stderr.buffer.write(b'x' * 9), sys.stderr.fileno(), sys.stderr.flush()\nprint(n % 2)\nprint(n)\n"
     made = trace(
         f"def f():\n    {source.replace(chr(10), chr(10) + '    ')}\n    return n\nf() > 31\n", "branch+every:0"
     )

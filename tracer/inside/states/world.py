@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import os
+import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -372,7 +372,9 @@ class World:
         ambient = Ambient.now()
         saved = sys.stdout, sys.displayhook, sys.modules.get("__main__")
         sys.stdout, sys.displayhook = capture, _display
-        kept = _without_errors()
+        errors = sys.stderr
+        if errors is sys.__stderr__:  # else one that the program has put there
+            sys.stderr = _nowhere
         # Classes of the session are pickled by their module's name: snapshots look for them there.
         if self._module is not None:
             sys.modules["__main__"] = self._module
@@ -381,7 +383,8 @@ class World:
         except OutputFull:
             raise Spent from None
         finally:
-            _with_errors(kept)
+            if sys.stderr is _nowhere:
+                sys.stderr = errors
             sys.stdout, sys.displayhook = saved[:2]
             self.snapshots.put_back(shared)
             ambient.put_back()
@@ -389,40 +392,28 @@ class World:
                 sys.modules["__main__"] = saved[2]
 
 
-def _without_errors() -> int | None:
-    """Let what is written to the descriptor of errors go nowhere; gives what stands for it meanwhile, for
-    ``_with_errors``, and None where that can't be done.
+class _Nowhere(io.RawIOBase):
+    """What is written here is gone. It has the number of the descriptor of errors, for which a program may ask."""
 
-    Sessions don't show it, and each of thousands of paths writes it again: a script that runs ``unittest`` went past
-    the limit of output. The descriptor and not ``sys.stderr``, whose number or buffer a program may ask for.
-    """
-    _flush_errors()
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        kept = os.dup(2)
-        os.dup2(nowhere, 2, inheritable=False)
-        return kept
-    except OSError:
-        return None
-    finally:
-        os.close(nowhere)
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
+        return len(memoryview(data).cast("B"))
+
+    def fileno(self) -> int:
+        return 2
 
 
-def _with_errors(kept: int | None) -> None:
-    """Undo ``_without_errors``."""
-    if kept is not None:
-        _flush_errors()
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _flush_errors() -> None:
-    # the process's own stream: a program may have put another object in its place, or closed it
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        sys.__stderr__.flush()  # type: ignore[union-attr]
+_nowhere = io.TextIOWrapper(
+    io.BufferedWriter(_Nowhere()),  # type: ignore[type-var]  # typeshed has other types of ``write`` in mind
+    "utf-8",
+    "backslashreplace",
+    write_through=True,
+)
+"""The stream of errors of paths. Sessions don't show it, and each of thousands of paths writes it again: a script that
+runs ``unittest`` went past the limit of output. Not another descriptor: fork points are given up where one is opened.
+"""
 
 
 class _SmallWorld(World):
