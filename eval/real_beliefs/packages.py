@@ -23,4 +23,4 @@ UNSEEN = (
 """Of these nothing is trained on."""
 
 DRAWN = ("more-itertools==11.2.1", "networkx==3.6.1", "numpy", "pydash==8.1.0", "toolz==1.2.0")
-"""What the scripts with real draws import, numpy by networkx; its version is that of the ladder's date."""
+"""Requirements of the scripts with real draws: networkx needs numpy, whose version is that of the ladder's date."""

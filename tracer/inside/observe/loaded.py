@@ -12,7 +12,7 @@ from types import ModuleType
 
 
 class _Noted:
-    """What the forking process noted: nothing where no one did."""
+    """The note of the forking process: empty where no one made one."""
 
     def __init__(self) -> None:
         self.modules: dict[str, ModuleType] = {}

@@ -139,7 +139,7 @@ class Packing:
         return self._bits(variables, parts)
 
     def parts(self, value: object) -> Parts | None:
-        """What a variable's data is made of; None where it isn't plain."""
+        """The parts of a variable's data; None where it isn't plain."""
         return _parts(value, self._snapshots.constants)
 
     def _bits(self, variables: Namespace, parts: Mapping[str, Parts]) -> int:
@@ -257,7 +257,7 @@ class Packing:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a variable's plain data is made of.
+    """The parts of a variable's plain data.
 
     Attributes:
         ids: of the objects in it that can change.

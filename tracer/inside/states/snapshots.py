@@ -174,7 +174,7 @@ class Snapshots:
             _set_globals(name, values)
 
     def saving(self) -> Saving:
-        """What pickles parts of a namespace, and notes the objects in them that can change."""
+        """An object that pickles parts of a namespace, and notes the objects in them that can change."""
         return Saving(self)
 
     def _globals(self, variables: Namespace) -> Globals:
@@ -405,7 +405,7 @@ class Saving:
             raise CannotSnapshot(f"{type(error).__name__}: {error}"[:200]) from None
 
     def bytes(self) -> bytes:
-        """What was pickled."""
+        """The bytes of all that was pickled."""
         return self._target.getvalue()
 
 

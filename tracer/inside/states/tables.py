@@ -35,7 +35,7 @@ class Small(Protocol):
 
 
 class Table:
-    """What one command does.
+    """The effect of one command.
 
     Attributes:
         mask: the bits of the command's variables, and of the rest.
