@@ -164,6 +164,15 @@ def mine(
     only_choices: Annotated[
         bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
     ] = False,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help="Beside each exact belief what a reader of the outputs of the last N commands would believe, as in "
+            "1,4,16 (with a view that hides outcomes).",
+            show_default=False,
+        ),
+    ] = None,
     inject: Annotated[
         str | None,
         typer.Option(
@@ -234,7 +243,7 @@ def mine(
     from trace_mine.corpus.engines import make_engine
     from trace_mine.corpus.mined.injection.inject_options import parse_inject
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
-    from trace_mine.corpus.mined.options import MineOptions
+    from trace_mine.corpus.mined.options import MineOptions, parse_windows
     from trace_mine.corpus.mined.shard import parse_shard
     from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.tracer.limits import Limits
@@ -273,6 +282,7 @@ def mine(
             seed=seed,
             view=view,
             only_choices=only_choices,
+            windows=parse_windows(windows),
             inject=None if inject is None else parse_inject(inject, edits=edits, variants=variants, reveals=reveals),
             keep=keep,
             sessions=sessions,

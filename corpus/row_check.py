@@ -49,6 +49,8 @@ def check_row(
     if version > 3:
         _check_record(made)
         _check_calls(made)
+    if version > 5:
+        _check_windows(made)
     return made
 
 
@@ -81,6 +83,19 @@ def _check_record(columns: RowColumns) -> None:
         reason_of(reason)
     if bool(reason) == bool(columns["steps"]):
         raise ValueError(f"expected steps, or a reason why there are none, got {shown(reason)}; see corpus/schema.py")
+
+
+def _check_windows(columns: RowColumns) -> None:
+    """Check that each law after a window is one of an exact belief, once for each window."""
+    beliefs = {belief["segment"]: belief for belief in columns["beliefs"]}
+    seen: set[tuple[int, int]] = set()
+    for window in columns["windows"]:
+        key = (window["segment"], window["commands"])
+        belief = beliefs.get(window["segment"])
+        if belief is None or belief["method"] != "exact" or key in seen or window["commands"] < 0:
+            raise ValueError(f"expected one law of an exact belief for each window, got {key}; see `windows`")
+        seen.add(key)
+        _check_lengths("windows", len(belief["outcomes"]), len(window["probabilities"]))
 
 
 def _check_calls(columns: RowColumns) -> None:

@@ -200,6 +200,10 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "schema_version": SCHEMA_VERSION,
         "events": "" if trace.events is None else pack(trace.events),
         "edits": [_edit(edit) for edit in origin.edits],
+        "windows": [
+            {"segment": each.segment, "commands": each.commands, "probabilities": list(each.probabilities)}
+            for each in trace.windows
+        ],
         "no_session": "",
     }
 

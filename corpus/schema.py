@@ -135,6 +135,17 @@ class BeliefColumns(TypedDict):
     stderr: Annotated[list[float], means("error of each probability: 0 if exact, a bound, or a standard error")]
 
 
+class WindowColumns(TypedDict):
+    """The law of an output for a reader who knows all commands before it, and the last few outputs alone."""
+
+    segment: Annotated[int, means("index in `segments` of the output; an exact belief of `beliefs` is of it", since=6)]
+    commands: Annotated[int, means("number of commands before it whose outputs the reader has seen", since=6)]
+    probabilities: Annotated[
+        list[float],
+        means("probability of each of that belief's `outcomes`; the rest is that of texts that it rules out", since=6),
+    ]
+
+
 class EditColumns(TypedDict):
     """A draw that was put into the program before it ran."""
 
@@ -242,6 +253,10 @@ class RowColumns(TypedDict):
         ),
     ]
     edits: Annotated[list[EditColumns], means("draws that `--inject` put into the program; mostly none", since=5)]
+    windows: Annotated[
+        list[WindowColumns],
+        means("laws after the last few commands alone (`--windows`), by output and number of commands", since=6),
+    ]
     no_session: Annotated[
         str,
         means("of a record: the reason why it has no session that replays; empty in every row of `data/`", since=4),

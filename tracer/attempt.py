@@ -149,11 +149,18 @@ class Attempt:
         )
         if not driven.outcomes:
             return trace
-        choices, beliefs, failure = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
-        beliefs, failure = not_contradicted(beliefs, failure, driven.kept)
+        believed = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
+        beliefs, failure = not_contradicted(believed.beliefs, believed.failure, driven.kept)
+        held = {belief.segment for belief in beliefs}
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
-        return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+        return replace(
+            trace,
+            choices=believed.choices,
+            beliefs=beliefs,
+            windows=tuple(each for each in believed.windows if each.segment in held),
+            kept_whole=kept,
+        )
 
     def _set_up(self, driven: DriveSummary) -> str:
         """The source that runs before the first command: the snippet's, and the names that opened bodies need.

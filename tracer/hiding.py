@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from trace_mine.tracer.config import TracerConfig
@@ -30,7 +30,7 @@ from trace_mine.tracer.inside.protocol.jobs import (
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.rounds import Failed, result_of
 from trace_mine.tracer.sandbox import Worker
-from trace_mine.tracer.schema import Belief, Choice, Snippet, Step
+from trace_mine.tracer.schema import Belief, Choice, Snippet, Step, WindowBelief
 from trace_mine.tracer.two_worlds import library_inside
 from trace_mine.tracer.views import question
 
@@ -107,6 +107,18 @@ def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewR
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Believed:
+    """What was found of a session's draws and outputs: fields of a Trace, and why there are fewer beliefs than outputs
+    (``failure``; None if there are not).
+    """
+
+    choices: tuple[Choice, ...]
+    beliefs: tuple[Belief, ...]
+    windows: tuple[WindowBelief, ...]
+    failure: str | None
+
+
 def believe(
     config: TracerConfig,
     worker: Worker,
@@ -114,7 +126,7 @@ def believe(
     steps: list[Step],
     rendered: repl.Rendered,
     outcomes: Sequence[DrawnOutcome],
-) -> tuple[tuple[Choice, ...], tuple[Belief, ...], str | None]:
+) -> Believed:
     """The choices and beliefs of a session.
 
     Args:
@@ -123,8 +135,7 @@ def believe(
         outcomes: the outcomes of the session's draws, in order.
 
     Returns:
-        The choices in the order in which they were made, the beliefs in the order of the text, and the reason why there
-        are fewer beliefs than outputs, None if there are not.
+        The choices in the order in which they were made, the beliefs in the order of the text.
 
     Raises:
         Failed: the job itself failed, or the session's draws are not those that were recorded.
@@ -135,6 +146,7 @@ def believe(
         outcomes=tuple(outcomes),
         laws=laws_of(config),
         num_seeds=BELIEF_SEEDS,
+        windows=config.windows,
         max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
     )
     report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch)
@@ -164,7 +176,11 @@ def believe(
         )
         for choice in report.choices
     )
-    return choices, beliefs, report.failure
+    windows = tuple(
+        WindowBelief(segment=shown[each.command], commands=each.window, probabilities=each.probabilities)
+        for each in report.windows
+    )
+    return Believed(choices=choices, beliefs=beliefs, windows=windows, failure=report.failure)
 
 
 def not_contradicted(
@@ -221,6 +237,26 @@ def _followed(
                 return answer
         return result_of(worker.run(job, replace(config.limits, forks=0)), kind, wanted)
     return result_of(worker.run(job), kind, wanted)
+
+
+def windows_of(
+    config: TracerConfig, worker: Worker, commands: Sequence[tuple[str, str]], code: str, windows: Sequence[int]
+) -> BeliefsReport | str:
+    """The beliefs of commands after the silent ``code``, with their laws after windows; or, as text, why not."""
+    job = BeliefsJob(
+        program=Program(code=code),
+        commands=tuple(commands),
+        outcomes=None,
+        laws=laws_of(config),
+        num_seeds=1,
+        max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
+        windows=tuple(windows),
+    )
+    try:
+        report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure)
+    except Failed as failed:
+        return f"{failed.drop.reason}: {failed.drop.evidence}"
+    return report if report.failure is None else report.failure
 
 
 def automaton_of(

@@ -25,7 +25,7 @@ from trace_mine.tracer.inside.reasons import reason_of
 from trace_mine.tracer.visible import marked_up, visible
 
 # raised with each column that changes its meaning: readers refuse a dataset of another version
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
 """The roles of segments. ``prompt``: ``>>> `` or ``... ``; ``command``: text that acts; ``reveal``: text that only
@@ -278,6 +278,32 @@ class Belief:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowBelief:
+    """The law of an output for a reader who knows the session's commands, and the last few outputs alone.
+
+    Attributes:
+        segment: the index, in ``Trace.segments``, of the output; one of ``Trace.beliefs`` is about it and ``exact``.
+        commands: the number of commands before it whose outputs the reader has seen.
+        probabilities: of that belief's ``outcomes``, in their order. They sum to less than 1 where an output that the
+            reader has not seen rules others out.
+
+    Raises:
+        ValueError: ``commands`` is negative, or a probability is none.
+    """
+
+    segment: int
+    commands: int
+    probabilities: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.commands < 0 or not all(0 <= each <= 1 for each in self.probabilities):
+            raise ValueError(
+                f"expected a number of commands and probabilities, got {self.commands} and {self.probabilities}; "
+                "give numbers from 0 on, and from 0 to 1"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedFunction:
     """A function whose body a session shows.
 
@@ -392,6 +418,7 @@ class Trace:
             where no step shows it.
         choices: the choices in the order in which they were made; none in a view that hides nothing.
         beliefs: the beliefs in the order of the text; none in a view that hides nothing.
+        windows: what was to be believed of the same outputs after the last few commands alone; none unless asked for.
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
             are written from them; rows do not have them.
         source: the functions that the session opens, each once, in the order in which they are opened.
@@ -430,6 +457,7 @@ class Trace:
     differs_at: int | None = None
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
+    windows: tuple[WindowBelief, ...] = ()
     frames: tuple[NativeFrame, ...] = ()
     source: tuple[OpenedFunction, ...] = ()
     calls: tuple[OpenedCall, ...] = ()

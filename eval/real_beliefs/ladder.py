@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 SEED = 0
 AS_OF = "2026-11-15"
 """The date as of which the packages that programs import are chosen."""
@@ -46,8 +46,9 @@ class Size:
     Attributes:
         games: training sessions of the game.
         held_out_games: test sessions of it.
-        per_repository: programs of each repository, before variants of them are counted.
-        variants: edited programs of each.
+        per_repository: edited programs of each repository that is trained on.
+        unseen_per_repository: of each other one.
+        variants: edited programs of one function, at most.
         sessions: sessions of each script with real draws.
         questions: of each rung, at most.
         training_questions: that baselines count in, at most.
@@ -56,6 +57,7 @@ class Size:
     games: int
     held_out_games: int
     per_repository: int
+    unseen_per_repository: int
     variants: int
     sessions: int
     questions: int
@@ -67,6 +69,7 @@ SIZES = {
         games=20,
         held_out_games=10,
         per_repository=4,
+        unseen_per_repository=4,
         variants=1,
         sessions=1,
         questions=20,
@@ -76,8 +79,9 @@ SIZES = {
         games=3_000,
         held_out_games=300,
         per_repository=400,
-        variants=8,
-        sessions=8,
+        unseen_per_repository=60,
+        variants=4,
+        sessions=4,
         questions=400,
         training_questions=1_000,
     ),
@@ -88,4 +92,6 @@ INJECT = "maybe:p=.1|.25|.5|.75|.9,either,order:p=.25|.5|.75"
 EDITS = 4
 REVEALS = 8
 """Partial questions in one program: of an item, a length, a remainder."""
+WINDOWS = (1, 4, 16)
+"""Memories of the filters that are asked beside the exact one, in commands."""
 GAME = ("permutations", "--set", "n=3", "--set", "p=0.25", "--commands", "2-16", "--spacing", "1-4")

@@ -19,6 +19,7 @@ import trace_mine
 from trace_mine.eval.mined import rows_of
 from trace_mine.eval.real_beliefs import ladder
 from trace_mine.eval.real_beliefs.draws import SCRIPTS
+from trace_mine.eval.real_beliefs.game_windows import with_windows
 from trace_mine.eval.real_beliefs.ladder import Package, Size
 from trace_mine.eval.real_beliefs.packages import DRAWN, SEEN, UNSEEN
 from trace_mine.eval.real_beliefs.questions import RevealQuestion, questions_of, write_questions
@@ -76,6 +77,7 @@ def make(out: Path, *, size: str, archives: Path | None, jobs: int) -> Benchmark
         name: [row for row in of_rung if name not in TRAINED or row["split"] == "test"]
         for name, of_rung in rows.items()
     }
+    tested["games"] = with_windows(tested["games"], ladder.WINDOWS)
     trained = [row for name in TRAINED for row in rows[name] if row["split"] == "train"]
     folder = out / "questions"
     folder.mkdir(exist_ok=True)
@@ -113,18 +115,20 @@ def _commands(out: Path, size: Size, wheels: dict[str, Path], jobs: int) -> list
     common = ["--jobs", str(jobs), "--seed", str(ladder.SEED)]
     mine = [sys.executable, "-m", "trace_mine.corpus"]
     edited = ["--view", "branch", "--inject", ladder.INJECT, "--edits", str(ladder.EDITS)]
-    edited += ["--reveals", str(ladder.REVEALS)]
-    edited += ["--variants", str(size.variants), "--per-repository", str(size.per_repository)]
+    windows = ["--windows", ",".join(map(str, ladder.WINDOWS))]
+    edited += ["--reveals", str(ladder.REVEALS), *windows]
+    edited += ["--variants", str(size.variants)]
+    of_seen, of_unseen = (["--per-repository", str(n)] for n in (size.per_repository, size.unseen_per_repository))
     # examples of docstrings alone: calls that tests make would need each package's suite to run
     edited += ["--sources", "doctest", "--as-of", ladder.AS_OF, "--keep-duplicates"]
     synth = [sys.executable, "-m", "trace_mine.corpus.synthetic", "make", *ladder.GAME, *common]
     games = ["--rows", str(size.games), "--held-out", str(size.held_out_games)]
-    drawn = ["--sources", "script", "--view", "branch+every:0", "--only-choices", "--as-of", ladder.AS_OF]
+    drawn = ["--sources", "script", "--view", "branch+every:0", "--only-choices", *windows, "--as-of", ladder.AS_OF]
     seen, unseen = ([str(wheels[each.name]) for each in packages] for packages in (SEEN, UNSEEN))
     made = {
         "games": [*synth, *games],
-        "seen": [*mine, *seen, *edited, *common, "--split-by", "function"],
-        "unseen": [*mine, *unseen, *edited, *common],
+        "seen": [*mine, *seen, *edited, *of_seen, *common, "--split-by", "function"],
+        "unseen": [*mine, *unseen, *edited, *of_unseen, *common],
         "draws": [*mine, str(_scripts(out)), *drawn, *common, "--sessions", str(size.sessions)],
     }
     return [[*command, "--out", str(rows / name)] for name, command in made.items()]

@@ -40,6 +40,16 @@ class RoleSpan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowLaw:
+    """What a reader of the outputs of the last ``commands`` commands would believe: the probability of each outcome of
+    the question, which sum to less than 1 where it can't rule others out.
+    """
+
+    commands: int
+    law: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevealQuestion:
     """One reveal.
 
@@ -56,9 +66,11 @@ class RevealQuestion:
         shown: the index of the one that did stand there.
         edits: draws that were put into the program; 0 in games and real draws.
         distance: commands since the last reveal that was open, or since the beginning.
+        windows: laws of readers who remember a few commands.
 
     Raises:
-        ValueError: the law isn't one over two or more different outcomes, or ``shown`` is none of them.
+        ValueError: the law isn't one over two or more different outcomes, ``shown`` is none of them, or a law of
+            ``windows`` has not a probability for each.
     """
 
     name: str
@@ -73,6 +85,7 @@ class RevealQuestion:
     shown: int
     edits: int
     distance: int
+    windows: tuple[WindowLaw, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 < len(self.outcomes) == len(self.law) == len(set(self.outcomes)):
@@ -81,6 +94,8 @@ class RevealQuestion:
             raise ValueError(f"expected probabilities that sum to 1, got {self.law} in {self.name}")
         if not 0 <= self.shown < len(self.outcomes):
             raise ValueError(f"expected shown below {len(self.outcomes)}, got {self.shown} in {self.name}")
+        if any(len(window.law) != len(self.outcomes) for window in self.windows):
+            raise ValueError(f"expected a probability for each outcome after each window, got others in {self.name}")
 
     @property
     def bits(self) -> float:
@@ -149,6 +164,11 @@ def open_reveals(row: Row, rung: str) -> list[RevealQuestion]:
                 shown=outcomes.index(answer),
                 edits=len(row.get("edits", ())),
                 distance=distance,
+                windows=tuple(
+                    WindowLaw(commands=each["commands"], law=tuple(each["probabilities"]))
+                    for each in row.get("windows", ())
+                    if each["segment"] == belief["segment"]
+                ),
             )
         )
     return made
@@ -176,8 +196,11 @@ def read_questions(path: Path) -> list[RevealQuestion]:
             if set(entry) != names:
                 raise ValueError(f"its fields are {', '.join(sorted(entry))}")
             segments = tuple(RoleSpan(**segment) for segment in entry.pop("segments"))
+            windows = tuple(
+                WindowLaw(commands=each["commands"], law=tuple(each["law"])) for each in entry.pop("windows")
+            )
             outcomes, law = tuple(entry.pop("outcomes")), tuple(entry.pop("law"))
-            made.append(RevealQuestion(**entry, segments=segments, outcomes=outcomes, law=law))
+            made.append(RevealQuestion(**entry, segments=segments, outcomes=outcomes, law=law, windows=windows))
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"expected a question in line {number} of {path}, got another line: {error}") from None
     return made

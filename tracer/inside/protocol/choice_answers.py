@@ -52,6 +52,18 @@ class CommandBelief(Record):
 
 
 @record
+class CommandWindow(Record):
+    """The law of a command's output after the outputs of the last ``window`` commands; see
+    ``trace_mine.tracer.schema.WindowBelief``.
+    """
+
+    command: Count
+    window: Count
+    # of the outcomes of the command's belief, in their order: they sum to less than 1 where the window allows others
+    probabilities: tuple[Probability, ...]
+
+
+@record
 class CommandChoice(Record):
     """One choice that a command made; see ``trace_mine.tracer.schema.Choice``."""
 
@@ -80,6 +92,7 @@ class BeliefsReport(Record):
     choices: tuple[CommandChoice, ...]
     mismatch: Evidence | None
     num_forked: Count
+    windows: tuple[CommandWindow, ...] = ()
 
 
 @record

@@ -57,8 +57,12 @@ class Support:
         self.log_mass = 0.0
         self._turn = 0
 
-    def push(self, source: str, shown: str) -> dict[str, float]:
+    def push(self, source: str, shown: str | None) -> dict[str, float]:
         """Run the command from all states, and keep those that agree with the text that it showed.
+
+        Args:
+            source: the command.
+            shown: the text; None where nobody looked at it, so that all states are kept.
 
         Returns:
             The mass of each text that the command may have shown, the support being what it was before.
@@ -85,7 +89,7 @@ class Support:
                 for probability, more, text, _, _ in moves:
                     mass = weight * probability
                     law[text] = law.get(text, 0.0) + mass
-                    if text == shown:
+                    if shown is None or text == shown:
                         after = state + more  # type: ignore[operator]  # a number, as it has moves
                         agreeing[after] = agreeing.get(after, 0.0) + mass
                 continue
@@ -94,7 +98,7 @@ class Support:
             for probability, end, text, _, _ in results:
                 mass = weight * probability
                 law[text] = law.get(text, 0.0) + mass
-                if text == shown:
+                if shown is None or text == shown:
                     agreeing[end] = agreeing.get(end, 0.0) + mass
         total = sum(agreeing.values())
         if total <= 0:
