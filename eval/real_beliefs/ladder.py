@@ -16,6 +16,8 @@ RUNGS = {
     "games": "maybe-swaps of three variables: sessions of a game that no program of the other rungs contains",
     "seen": "functions with draws put into them, of repositories whose other functions are trained on",
     "unseen": "functions with draws put into them, of repositories that are never trained on",
+    "skip": "the same repositories under the view `skip`: loops and calls are commands, of which only the effect shows",
+    "inverse": "calls of the same repositories' functions whose arguments are hidden, and asked for by what they gave",
     "draws": "scripts that call functions which draw by themselves; nothing was put into them",
 }
 """Each rung by its name, with what is on it, nearest to the synthetic training data first."""
@@ -78,9 +80,9 @@ SIZES = {
     "full": Size(
         games=3_000,
         held_out_games=300,
-        per_repository=400,
+        per_repository=200,
         unseen_per_repository=60,
-        variants=4,
+        variants=2,
         sessions=4,
         questions=400,
         training_questions=1_000,

@@ -114,7 +114,7 @@ def _commands(out: Path, size: Size, wheels: dict[str, Path], jobs: int) -> list
     rows = out / "rows"
     common = ["--jobs", str(jobs), "--seed", str(ladder.SEED)]
     mine = [sys.executable, "-m", "trace_mine.corpus"]
-    edited = ["--view", "branch", "--inject", ladder.INJECT, "--edits", str(ladder.EDITS)]
+    edited = ["--inject", ladder.INJECT, "--edits", str(ladder.EDITS)]
     windows = ["--windows", ",".join(map(str, ladder.WINDOWS))]
     edited += ["--reveals", str(ladder.REVEALS), *windows]
     edited += ["--variants", str(size.variants)]
@@ -127,8 +127,11 @@ def _commands(out: Path, size: Size, wheels: dict[str, Path], jobs: int) -> list
     seen, unseen = ([str(wheels[each.name]) for each in packages] for packages in (SEEN, UNSEEN))
     made = {
         "games": [*synth, *games],
-        "seen": [*mine, *seen, *edited, *of_seen, *common, "--split-by", "function"],
-        "unseen": [*mine, *unseen, *edited, *of_unseen, *common],
+        "seen": [*mine, *seen, "--view", "branch", *edited, *of_seen, *common, "--split-by", "function"],
+        "unseen": [*mine, *unseen, "--view", "branch", *edited, *of_unseen, *common],
+        "skip": [*mine, *unseen, "--view", "skip", *edited, *of_unseen, *common],
+        # no edits: what is hidden are the arguments, with the law of the repository's own calls
+        "inverse": [*mine, *unseen, "--view", "inverse", *windows, *of_unseen, "--as-of", ladder.AS_OF, *common],
         "draws": [*mine, str(_scripts(out)), *drawn, *common, "--sessions", str(size.sessions)],
     }
     return [[*command, "--out", str(rows / name)] for name, command in made.items()]
