@@ -1,4 +1,4 @@
-"""The command ``trace-mine``: options to a ``MineOptions``, and one call of ``produce``. Over 400 lines: it is one list.
+"""The command ``trace-mine``: options to a ``MineOptions``, and one call of ``produce``. Over 400 lines: one list.
 
 Only typer is imported before the command runs, so that ``--help`` answers in under half a second.
 """

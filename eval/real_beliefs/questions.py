@@ -29,6 +29,12 @@ OF_A_PROGRAM = 4
 """Questions about one program, at most: variants of one function, and reveals of one session, are alike."""
 
 
+REWRITTEN = frozenset(
+    {"unstable", "replay_differs", "replay_mismatch", "result_differs", "path_differs", "closed", "unfaithful"}
+)
+"""Words of ``kept_whole`` that say, or may say, that a session was written again because a check of it failed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSpan:
     """A part of a question's text: characters ``start`` to ``end``, its role, and the number of its command."""
@@ -103,6 +109,14 @@ class RevealQuestion:
         return -sum(p * math.log2(p) for p in self.law if p > 0)
 
 
+def was_written_again(row: Row) -> bool:
+    """Return True for a session that was written a second time because a check of the first failed.
+
+    What a check meets depends on the run, and so on outcomes that the session hides: there a command may tell some.
+    """
+    return not REWRITTEN.isdisjoint(json.loads(row["kept_whole"]))
+
+
 def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[RevealQuestion]:
     """Take ``most`` questions of rows, alike many of each repository, and of each program OF_A_PROGRAM at most.
 
@@ -130,6 +144,8 @@ def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[RevealQue
 def open_reveals(row: Row, rung: str) -> list[RevealQuestion]:
     """All reveals of a row whose exact law has LEAST_BITS or more, where text and outcomes are within the limits."""
     made: list[RevealQuestion] = []
+    if was_written_again(row):
+        return made
     is_game = row["entry"] in TASKS
     before = -1
     for belief in row["beliefs"]:

@@ -38,6 +38,7 @@ def row(name: str = "lib.f~0", repository: str = "lib", *, laws: tuple[tuple[flo
         belief = {"segment": len(segments) - 1, "method": "exact", "outcomes": outcomes, "probabilities": [*law]}
         beliefs.append(belief)
     shared = {"trace_id": f"{repository}{name}", "repository": repository, "name": name, "entry": "doctest"}
+    shared["kept_whole"] = '{"hidden": 1}'
     return {**shared, "text": text, "segments": segments, "beliefs": beliefs, "edits": [{}, {}]}
 
 
@@ -66,6 +67,11 @@ def test_what_is_no_question(change: dict[str, Any]) -> None:
     given = row()
     assert len(open_reveals(given, "seen")) == 1
     given["beliefs"][0] |= change
+    assert open_reveals(given, "seen") == []
+
+
+def test_a_session_that_was_written_again_is_not_asked_about() -> None:
+    given = {**row(), "kept_whole": '{"hidden": 1, "unstable": 1}'}
     assert open_reveals(given, "seen") == []
 
 
