@@ -36,8 +36,8 @@ SHARED = {
     "model.hidden_size": "128",
     "model.num_hidden_layers": "2",
     "model.num_heads": "4",
-    "max_steps": "240",
-    "batch_size": "16",
+    "max_steps": "160",
+    "batch_size": "12",
     "max_length": "768",
     # a revealed value is one token of ten, and all that is asked
     "reveal_weight": "3",
