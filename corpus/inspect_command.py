@@ -14,7 +14,7 @@ from trace_mine.tracer.visible import one_line, visible
 
 if TYPE_CHECKING:
     from trace_mine.corpus.browse.index import RowLine
-    from trace_mine.tracer.schema import Trace
+    from trace_mine.tracer.schema import BeliefStates, Trace
 
 EPILOG = """\
 Example: trace-mine inspect traces --find median --sort uncertain, then trace-mine inspect traces --row 12
@@ -139,6 +139,7 @@ def _edit_lines(row: Mapping[str, Any]) -> Iterator[str]:
 def _with_beliefs(trace: Trace) -> Iterator[str]:
     """Yield the session's text; after an output that could have been another one, its law as a comment."""
     beliefs = {belief.segment: belief for belief in trace.beliefs}
+    laws_of_states = {law.segment: law for law in trace.belief_states}
     for index, segment in enumerate(trace.segments):
         text = trace.text[segment.start : segment.end]
         yield text
@@ -149,3 +150,22 @@ def _with_beliefs(trace: Trace) -> Iterator[str]:
         laws = [f"{probability:.3g} {one_line(outcome)}" for probability, outcome in ranked[:MAX_OUTCOMES]]
         more = f", {len(ranked) - MAX_OUTCOMES} more" if len(ranked) > MAX_OUTCOMES else ""
         yield f"    # could be ({belief.method}): {', '.join(laws)}{more}\n"
+        law = laws_of_states.get(index)
+        if law is not None:
+            yield f"    # {_states_line(law)}\n"
+
+
+def _states_line(law: BeliefStates) -> str:
+    """The law of the variables that vary, the likeliest states first."""
+    if law.absent:
+        return f"no law of states ({law.absent})"
+    masses: dict[tuple[str | None, ...], float] = {}
+    for state, probability in zip(law.states, law.probabilities, strict=True):
+        masses[state] = masses.get(state, 0.0) + probability
+    ranked = sorted(masses.items(), key=lambda each: -each[1])
+    told = [
+        f"{mass:.3g} " + " ".join(f"{name}={value}" for name, value in zip(law.variables, state, strict=True))
+        for state, mass in ranked[:MAX_OUTCOMES]
+    ]
+    more = f", {len(ranked) - MAX_OUTCOMES} more" if len(ranked) > MAX_OUTCOMES else ""
+    return f"states before it was read: {one_line('; '.join(told))}{more}" if law.variables else "one state"

@@ -51,6 +51,7 @@ def check_row(
         _check_calls(made)
     if version > 5:
         _check_windows(made)
+        _check_belief_states(made)
     return made
 
 
@@ -118,6 +119,19 @@ def _check_calls(columns: RowColumns) -> None:
         seen.update(steps)
     if any(function["line"] < 0 for function in columns["source"]):
         raise ValueError("expected lines of functions from 0 on, got a negative one; count as the file does")
+
+
+def _check_belief_states(columns: RowColumns) -> None:
+    """Check that laws of states are those of the beliefs, one each, with indices that point at outcomes."""
+    laws, beliefs = columns["belief_states"], columns["beliefs"]
+    if laws and [law["segment"] for law in laws] != [belief["segment"] for belief in beliefs]:
+        raise ValueError(f"expected a law of states for each of {len(beliefs)} beliefs or none, got {len(laws)} laws")
+    for law, belief in zip(laws, beliefs, strict=False):
+        _check_lengths("belief_states", len(law["states"]), len(law["outcomes"]), len(law["probabilities"]))
+        for index in law["outcomes"]:
+            _check_index("belief_states.outcomes", index, len(belief["outcomes"]))
+        if bool(law["absent"]) == bool(law["states"]):
+            raise ValueError(f"expected states of a belief, or why there are none, got {shown(law['absent'])}")
 
 
 _READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card

@@ -150,15 +150,17 @@ class Attempt:
         if not driven.outcomes:
             return trace
         believed = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
-        beliefs, failure = not_contradicted(believed.beliefs, believed.failure, driven.kept)
-        held = {belief.segment for belief in beliefs}
+        believed = not_contradicted(believed, driven.kept)
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
-        kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
+        kept = dict(trace.kept_whole)
+        if believed.failure is not None:
+            kept[Reason.BELIEFS_END_EARLY.value] = 1
         return replace(
             trace,
             choices=believed.choices,
-            beliefs=beliefs,
-            windows=tuple(each for each in believed.windows if each.segment in held),
+            beliefs=believed.beliefs,
+            belief_states=believed.states,
+            windows=believed.windows,
             kept_whole=kept,
         )
 

@@ -51,6 +51,7 @@ def run(job: BeliefsJob, context: JobContext) -> End:
     context.send(
         BeliefsReport(
             beliefs=followed.beliefs,
+            states=followed.states,
             failure=THREADED if threaded else followed.failure,
             choices=choices,
             mismatch=mismatch,

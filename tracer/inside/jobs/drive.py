@@ -257,6 +257,7 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
             style=view.style,
             seed=view.seed,
             repeats=view.repeats,
+            uncertain=view.uncertain,
             asked=view.asked,
         )
 

@@ -190,6 +190,7 @@ class ViewRequest(Record):
         asked: variables that hold hidden inputs, with the commands that show them at the end.
         seed: draws the variables that are shown.
         repeats: reveals that tell nothing are shown, too.
+        uncertain: reveals ask what the text doesn't tell.
         has_draws: the native run drew something, so that there are outcomes to hide.
         max_seconds: how long the driver may follow the outcomes that could have been.
     """
@@ -200,6 +201,7 @@ class ViewRequest(Record):
     asked: Mapping[str, str]
     seed: Count
     repeats: bool
+    uncertain: bool
     has_draws: bool
     max_seconds: Seconds
 

@@ -12,12 +12,13 @@ answer is no from then on: constructs are kept as one command, which tells nothi
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import final
 
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
 from trace_mine.tracer.inside.states.paths import RunsDisagree
+from trace_mine.tracer.inside.states.questions import Questions
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.support import Impossible, Support, agreed
@@ -54,6 +55,7 @@ class OpensAgreed(Opening):
         self._support: Support | None = None
         self._lazy = True
         self._pushed: list[tuple[str, str]] = []
+        self._questions: tuple[World, Questions] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -212,7 +214,7 @@ class OpensAgreed(Opening):
             self._fail(failure)
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
-        for reveal in self._reveals.due(source, binds, self._may_show):
+        for reveal in self._reveals.due(source, binds, self._may_show, self._uncertain):
             session.show_by_command(reveal)
 
     def _may_show(self, name: str) -> bool:
@@ -231,6 +233,30 @@ class OpensAgreed(Opening):
             return not any(agreed(world, f'f"{{{name}!r}}" == f"{{{other}!r}}"', states) for other in asked)
 
         return self._ask(question)
+
+    def _uncertain(self, names: Sequence[str]) -> Mapping[str, float]:
+        """The questions over variables whose answers the text doesn't tell, with the bits that are missing.
+
+        Hidden inputs are not asked for, under another name either.
+        """
+        found: Mapping[str, float] = {}
+
+        def question(world: World, states: States) -> bool:
+            nonlocal found
+            assert self._support is not None
+            asked = self._reveals.asked
+            same = {
+                name
+                for name in names
+                if any(agreed(world, f'f"{{{name}!r}}" == f"{{{other}!r}}"', states) for other in asked)
+            }
+            if self._questions is None or self._questions[0] is not world:
+                self._questions = (world, Questions(world, self._reveals.style))
+            allowed = [name for name in names if name not in asked and name not in same]
+            found = self._questions[1].bits(self._support.states, allowed)
+            return True
+
+        return found if self._ask(question) else {}
 
     def unshown(self, names: Iterable[str]) -> None:
         pass  # a value that the text gave is compared with the one that is there
