@@ -25,7 +25,7 @@ from trace_mine.tracer.inside.reasons import reason_of
 from trace_mine.tracer.visible import marked_up, visible
 
 # raised with each column that changes its meaning: readers refuse a dataset of another version
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
 """The roles of segments. ``prompt``: ``>>> `` or ``... ``; ``command``: text that acts; ``reveal``: text that only
