@@ -1,6 +1,8 @@
 """The command ``trace-mine``: options to a ``MineOptions``, and one call of ``produce``. Over 400 lines: one list.
 
 Only typer is imported before the command runs, so that ``--help`` answers in under half a second.
+
+Over 400 lines because each option stands here with its help.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from trace_mine.corpus.environment_arguments import (
     OfflineArgument,
     PythonArgument,
 )
+from trace_mine.corpus.environment_command import EPILOG as ENVIRONMENT_EPILOG
+from trace_mine.corpus.environment_command import environment as environment_command
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.export_command import EPILOG as EXPORT_EPILOG
 from trace_mine.corpus.export_command import export
@@ -397,6 +401,7 @@ app.command("browse", epilog=BROWSE_EPILOG)(browse)
 app.command("inspect", epilog=INSPECT_EPILOG)(inspect)
 app.command("merge", epilog=MERGE_EPILOG)(merge_datasets)
 app.command("push", epilog=PUSH_EPILOG)(push)
+app.command("environment", epilog=ENVIRONMENT_EPILOG)(environment_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

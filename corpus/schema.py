@@ -292,6 +292,22 @@ class RowColumns(TypedDict):
         list[WindowColumns],
         means("laws after the last few commands alone (`--windows`), by output and number of commands", since=6),
     ]
+    edit_lines: Annotated[
+        list[int],
+        means(
+            "for each of `edits`, the line of `path`, as its author wrote it, at which it was made, a reveal behind "
+            "that line; 0: not known",
+            since=6,
+        ),
+    ]
+    author_lines: Annotated[
+        list[int],
+        means(
+            "in a row with `edits`, for each line of the text that ran, counted from `line`, the line of `path` that "
+            "it is or was made of; 0: of none",
+            since=6,
+        ),
+    ]
     no_session: Annotated[
         str,
         means("of a record: the reason why it has no session that replays; empty in every row of `data/`", since=4),

@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parent / "api.md"
 
 GROUPS = {
     "Run and trace": ("run", "trace", "Trace", "NoTraceError", "FunctionSourceError", "Drop"),
-    "Datasets": ("mine", "load"),
+    "Datasets": ("mine", "load", "author_line"),
     "Synthetic tasks": ("tasks", "Stage", "Stream"),
     "Trained models": ("load_model", "load_tokenizer"),
     "Many programs": ("Tracer", "TracerConfig", "Limits", "View", "parse_view", "Snippet", "script_snippet"),

@@ -95,7 +95,7 @@ NASTY = [
 ALLOWED_TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "pre", "span", "footer", "p", "table"}
 ALLOWED_TAGS |= {"thead", "tbody", "tr", "th", "td", "a", "img"}
 ALLOWED_TAGS |= {"svg", "rect", "text"}
-ALLOWED_TAGS |= {"header", "nav", "main", "section", "button", "input", "output", "div", "script"}
+ALLOWED_TAGS |= {"header", "nav", "main", "section", "button", "input", "output", "div", "script", "details"}
 
 
 def trace_of(text: str) -> Trace:

@@ -67,6 +67,10 @@ def counter():
         return n
     return tick
 tick = counter()
+def load():
+    global sqrt
+    from math import sqrt
+    return sqrt(count)
 """,
     "family.py": """\
 class Base:
@@ -192,7 +196,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.NO_SOURCE: Program(source="f = eval(compile('lambda n: n + 1', '<piece 0>', 'eval'))\nx = f(1)\n"),
     Reason.SEES_FRAME: Program(source="def f(n):\n    return sorted(locals())\nx = f(1)\n"),
     Reason.CLOSURE: Program(source="from counting import tick\nx = tick()\n"),
-    Reason.GLOBAL: Program(source="from counting import up\nx = up()\n"),
+    Reason.GLOBAL: Program(source="from counting import load\nx = load()\n"),
     Reason.GLOBAL_UNREACHABLE: Program(source="from unreachable import f\nx = f(1)\n"),
     Reason.CLASS_CELL: Program(
         source="class C:\n    def told(self):\n        return __class__.__name__\nc = C()\nx = c.told()\n"

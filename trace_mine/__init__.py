@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trace_mine.call_tracing import trace as trace
+    from trace_mine.corpus.author_lines import author_line as author_line
     from trace_mine.corpus.synthetic.stream import Stream as Stream
     from trace_mine.corpus.synthetic.task import Stage as Stage
     from trace_mine.dataset_folders import load as load
@@ -55,6 +56,7 @@ _MODULES = {
     "Tracer": "trace_mine.tracer.session",
     "TracerConfig": "trace_mine.tracer.config",
     "View": "trace_mine.tracer.views",
+    "author_line": "trace_mine.corpus.author_lines",
     "load": "trace_mine.dataset_folders",
     "load_model": "trace_mine.run_folders",
     "load_tokenizer": "trace_mine.run_folders",

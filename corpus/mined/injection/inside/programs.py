@@ -16,7 +16,7 @@ from typing import TypedDict
 
 from trace_mine_harvest.runs import within
 from trace_mine_inject.asking import put_questions
-from trace_mine_inject.edits import Edit, choose_places, edited, free_names
+from trace_mine_inject.edits import Edit, Origins, choose_places, edited, free_names
 from trace_mine_inject.places import DrawPlace, places_of
 
 SAMPLES = 20
@@ -33,6 +33,7 @@ class GivenProgram(TypedDict):
         number: it is told apart by.
         name: by which its draws of places are seeded, with the seed.
         module, code, pieces, is_script, folder, file, sys_path: as in ``trace_mine_harvest.runs.GivenSnippet``.
+        lines: of each piece, the line of the file at which it stands, as the finder of the snippet says.
         edited: ``pieces``, ``function`` or ``both``: what is edited.
         function: the file of the function, and a line of it.
     """
@@ -42,6 +43,7 @@ class GivenProgram(TypedDict):
     module: str | None
     code: str
     pieces: list[str]
+    lines: list[int]
     is_script: bool
     folder: str
     file: str
@@ -85,13 +87,14 @@ def edit_programs(
         except _Unfit as unfit:
             write({"not_edited": {"number": program["number"], "why": str(unfit)}})
             continue
-        for variant, (pieces, edits, sample) in enumerate(made):
+        for variant, (pieces, origins, edits, sample) in enumerate(made):
             write(
                 {
                     "edited_program": {
                         "number": program["number"],
                         "variant": variant,
                         "pieces": pieces,
+                        "origins": origins,
                         # a list of records is a record of lists, as the supervisor's codec has it
                         "edits": {field.name: [getattr(edit, field.name) for edit in edits] for field in fields(Edit)},
                         **sample,
@@ -100,15 +103,16 @@ def edit_programs(
             )
 
 
-_Made = tuple[list[str], list[Edit], dict[str, int]]
+_Made = tuple[list[str], Origins, list[Edit], dict[str, int]]
+"""The pieces of an edited program, the origins of all their lines, the edits, and what is told of its runs."""
 
 
 def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> list[_Made]:
     """The edited programs of a snippet. Raises _Unfit."""
-    text, wrap, places = _text_with_places(program, [*wanted["laws"]])
+    text, wrap, places, origins = _text_with_places(program, [*wanted["laws"]])
     names = free_names(text)
     # what raises without any edit says nothing of the edits
-    if _sample(program, wrap(text, ""), 1, seconds)["raised"]:
+    if _sample(program, wrap(text, "", origins)[0], 1, seconds)["raised"]:
         raise _Unfit("raises_unedited")
     candidates: dict[str, _Made] = {}
     num_bad = num_unreached = 0
@@ -116,18 +120,21 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
         source = random.Random(f"{wanted['seed']} {program['name']} {number}")
         chosen = choose_places(places, source.randint(1, wanted["edits"]), source)
         laws = [source.choice(wanted["laws"][place.kind]) for place in chosen]
-        new, edits = edited(text, chosen, laws, names)
+        new, edits, new_origins = edited(text, chosen, laws, names, origins)
         if new in candidates:
             continue
         try:
             if wanted["reveals"]:
 
                 def run(text: str, seed: int) -> bool:
-                    return _once(program, wrap(text, names.imports(text)), seed, seconds) is not None
+                    tried, _ = wrap(text, names.imports(text), [0] * (text.count("\n") + 1))
+                    return _once(program, tried, seed, seconds) is not None
 
-                new, asked = put_questions(new, names, wanted["reveals"], run, range(SAMPLES), source)
+                new, asked, new_origins = put_questions(
+                    new, names, wanted["reveals"], run, range(SAMPLES), source, new_origins
+                )
                 edits += asked
-            pieces = wrap(new, names.imports(new))
+            pieces, all_origins = wrap(new, names.imports(new), new_origins)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             num_bad += 1
             continue
@@ -138,46 +145,78 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
         if 10 * sample["raised"] > sample["runs"]:
             num_bad += 1
             continue
-        candidates[new] = (pieces, edits, sample)
-        if sum(each[2]["distinct"] > 1 for each in candidates.values()) >= wanted["variants"]:
+        candidates[new] = (pieces, all_origins, edits, sample)
+        if sum(each[3]["distinct"] > 1 for each in candidates.values()) >= wanted["variants"]:
             break
     if not candidates:
         raise _Unfit("raises" if num_bad else "not_reached" if num_unreached else "no_program")
     # those come first whose draws are seen in what is printed
-    best = sorted(candidates.values(), key=lambda made: made[2]["distinct"] == 1)
+    best = sorted(candidates.values(), key=lambda made: made[3]["distinct"] == 1)
     return best[: wanted["variants"]]
 
 
-_Wrap = Callable[[str, str], list[str]]
-"""Makes a snippet's pieces of the edited text, and of the import of what draws."""
+_Wrap = Callable[[str, str, Origins], tuple[list[str], Origins]]
+"""Makes a snippet's pieces of the edited text, of the import of what draws, and of the origins of the text's lines;
+gives the origins of all lines of the pieces too, one piece after the other.
+"""
 
 
-def _text_with_places(program: GivenProgram, kinds: Sequence[str]) -> tuple[str, _Wrap, list[DrawPlace]]:
-    """The text that is edited, what makes pieces of it, and its places. Raises _Unfit.
+def _text_with_places(program: GivenProgram, kinds: Sequence[str]) -> tuple[str, _Wrap, list[DrawPlace], Origins]:
+    """The text that is edited, what makes pieces of it, its places, and the origins of its lines. Raises _Unfit.
 
     Of a snippet that has both, its own statements are edited, and where they have no place its function: a test may be
     its body's statements, or one call.
     """
     ways = [each for each in ("pieces", "function") if each == program["edited"] or program["edited"] == "both"]
     for way in ways:
-        text, wrap = _own_text(program) if way == "pieces" else _function_text(program)
+        text, wrap, origins = _own_text(program) if way == "pieces" else _function_text(program)
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise _Unfit("syntax") from None
         if places := places_of(tree, text.split("\n"), kinds):
-            return text, wrap, places
+            return text, wrap, places, origins
     raise _Unfit("no_place")
 
 
-def _own_text(program: GivenProgram) -> tuple[str, _Wrap]:
+def _own_text(program: GivenProgram) -> tuple[str, _Wrap, Origins]:
     own = program["pieces"]
+    origins = _own_origins(program)
     if program["is_script"] and len(own) == 1:
-        return own[0], lambda text, imports: [_with_import(text, imports)]
-    return "".join(own), lambda text, imports: [*filter(None, (imports,)), *_pieces_of(text)]
+        return own[0], _script, [*origins, 0]
+
+    def wrap(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
+        parts = [*_imported(imports), *_pieces_of(text, origins)]
+        return [piece for piece, _ in parts], [line for _, lines in parts for line in lines]
+
+    return "".join(own), wrap, [*origins, 0]
 
 
-def _function_text(program: GivenProgram) -> tuple[str, _Wrap]:
+def _own_origins(program: GivenProgram) -> Origins:
+    """The lines of the file in which the pieces' lines stand; a piece that was spelt anew stands in none."""
+    try:
+        with open(program["file"], encoding="utf-8") as file:
+            there = [line.strip() for line in file.read().split("\n")]
+    except (OSError, ValueError):
+        there = []
+    origins: Origins = []
+    for piece, first in zip(program["pieces"], program["lines"], strict=True):
+        for number, line in enumerate(_lines_of(piece), start=first):
+            # a doctest's line stands behind a prompt
+            stands = 0 < number <= len(there) and there[number - 1].removeprefix(">>> ").removeprefix("... ")
+            origins.append(number if line.strip() and stands == line.strip() else 0)
+    return origins
+
+
+def _lines_of(piece: str) -> list[str]:
+    return piece.removesuffix("\n").split("\n")
+
+
+def _imported(imports: str) -> list[tuple[str, Origins]]:
+    return [(imports, [0])] if imports else []
+
+
+def _function_text(program: GivenProgram) -> tuple[str, _Wrap, Origins]:
     """The definition of a snippet's function as it stands in its file. Raises _Unfit."""
     own = program["pieces"]
     path, line = program["function"]
@@ -192,13 +231,22 @@ def _function_text(program: GivenProgram) -> tuple[str, _Wrap]:
         raise _Unfit("method")
     lines = text.split("\n")
     first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-    body = _without_docstring(lines, node, first)
+    origins = _without_docstring(node, first)
+    body = [lines[number - 1] for number in origins]
     indent = " " * node.col_offset
     if not all(each.startswith(indent) or not each.strip() for each in body):
         raise _Unfit("layout")
     function = "\n".join(each[node.col_offset :] if each.strip() else "" for each in body).rstrip("\n") + "\n"
     bind = [f"{owner}.{node.name} = {node.name}\n"] if owner is not None else []
-    return function, lambda text, imports: [*filter(None, (imports,)), text, *bind, *own]
+    own_origins = _own_origins(program)
+
+    def wrap(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
+        before = _imported(imports)
+        pieces = [*(piece for piece, _ in before), text, *bind, *own]
+        all_origins = [0] * len(before) + origins[: len(_lines_of(text))] + [0] * len(bind) + own_origins
+        return pieces, all_origins
+
+    return function, wrap, [*origins[: function.count("\n")], 0]
 
 
 def _function_at(tree: ast.Module, line: int) -> tuple[ast.FunctionDef, str | None]:
@@ -228,29 +276,31 @@ def _has_private(node: ast.AST) -> bool:
     return any(name.startswith("__") and not name.endswith("__") for name in (*named, *_names_in(node)))
 
 
-def _without_docstring(lines: Sequence[str], node: ast.FunctionDef, first: int) -> list[str]:
-    """The lines of a function; its docstring, which speaks of the program as it was, is left out."""
+def _without_docstring(node: ast.FunctionDef, first: int) -> list[int]:
+    """The numbers of a function's lines; its docstring, which speaks of the program as it was, is left out."""
     head = node.body[0]
-    own = [*lines[first - 1 : node.end_lineno]]
+    end = (node.end_lineno or node.lineno) + 1
     is_doc = isinstance(head, ast.Expr) and isinstance(head.value, ast.Constant) and isinstance(head.value.value, str)
     if not is_doc or len(node.body) == 1 or node.body[1].lineno <= (head.end_lineno or 0):
-        return own
-    return [*lines[first - 1 : head.lineno - 1], *lines[head.end_lineno or 0 : node.end_lineno]]
+        return [*range(first, end)]
+    return [*range(first, head.lineno), *range((head.end_lineno or head.lineno) + 1, end)]
 
 
-def _pieces_of(text: str) -> list[str]:
-    """A program's statements, each with the lines before it."""
+def _pieces_of(text: str, origins: Origins) -> list[tuple[str, Origins]]:
+    """A program's statements, each with the lines before it, and the origins of its lines."""
     lines = text.split("\n")
-    pieces: list[str] = []
+    pieces: list[tuple[str, Origins]] = []
     done = 0
     for node in ast.parse(text).body:
         end = node.end_lineno or node.lineno
-        pieces.append("\n".join(lines[done:end]).strip("\n") + "\n")
+        while done + 1 < end and not lines[done]:
+            done += 1
+        pieces.append(("\n".join(lines[done:end]) + "\n", origins[done:end]))
         done = end
     return pieces
 
 
-def _with_import(text: str, imports: str) -> str:
+def _script(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
     """A script with a statement in front of it, behind its docstring and ``__future__``, which must come first."""
     body = ast.parse(text).body
     place = 0
@@ -260,7 +310,9 @@ def _with_import(text: str, imports: str) -> str:
             break
         place = node.end_lineno or node.lineno
     lines = text.split("\n")
-    return "\n".join([*lines[:place], *filter(None, (imports.rstrip("\n"),)), *lines[place:]])
+    added = [imports.removesuffix("\n")] if imports else []
+    piece = "\n".join([*lines[:place], *added, *lines[place:]])
+    return [piece], [*origins[:place], *([0] * len(added)), *origins[place:]][: len(_lines_of(piece))]
 
 
 def _sample(program: GivenProgram, pieces: Sequence[str], number: int, seconds: float) -> dict[str, int]:
