@@ -90,7 +90,8 @@ def test_nothing_is_asked_that_runs_code_of_the_program() -> None:
     )
     believed.push(source + "        self.__dict__['n'] = self.m = n", "")
     believed.push(
-        "class R(P):\n    def __getattribute__(self, name):\n        if name == 'n':\n            raise SystemExit\n        return object.__getattribute__(self, name)",
+        "class R(P):\n    def __getattribute__(self, name):\n        if name == 'n':\n            raise SystemExit\n"
+        "        return object.__getattribute__(self, name)",
         "",
     )
     believed.push("class S(list):\n    def __repr__(self):\n        raise SystemExit\n    __len__ = __repr__", "")
