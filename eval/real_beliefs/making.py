@@ -74,7 +74,7 @@ def make(out: Path, *, size: str, archives: Path | None, jobs: int) -> Benchmark
     rows = {name: rows_of(out / "rows" / name) for name in ladder.RUNGS}
     # of the game and of the repositories that are trained on, the rows of other sessions and other functions
     tested = {
-        name: [row for row in of_rung if name not in TRAINED or row["split"] == "test"]
+        name: [row for row in of_rung if name not in TRAINED or row["split"] != "train"]
         for name, of_rung in rows.items()
     }
     tested["games"] = with_windows(tested["games"], ladder.WINDOWS)

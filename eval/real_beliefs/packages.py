@@ -12,7 +12,6 @@ SEEN = (
     Package("anytree", "2.13.0", "4cbcf10df36b1f1cba131b7e487ff3edafc9d6e932a3c70071b5b768bab901ff"),
     Package("pygtrie", "2.6.2", "51dcc50ecb8291238e261b4e9f8ecca7313b763da258dd320d208ca2bc86b5f4"),
     Package("babel", "2.19.0", "6d49734aed1d595b2c065d012174df8c83964692f26fc461702281634dd7555b"),
-    Package("mpmath", "1.4.1", "dc4f0ea2304480d4a9a48a94c1020571558ade522b44a6912efac63a586e140f"),
     Package("humanize", "4.17.0", "02d0899527760efe18011944f882df4970943b4cdff7b5a0ba7fed43a576ef98"),
     Package("rsa", "4.9.1", "68635866661c6836b8d39430f97a996acbd61bfa49406748ea243539fe239762"),
     Package("arrow", "1.4.0", "749f0769958ebdc79c173ff0b0670d59051a535fa26e8eba02953dc19eb43205"),

@@ -25,8 +25,8 @@ MODELS: dict[str, tuple[str, dict[str, str]]] = {
 """Short name, which begins a run's name -> model of the registry and the keys that the recipe's own have not."""
 
 TRAINED_ON: dict[str, tuple[str, ...]] = {
-    "edited": ("seen",),
     "both": ("games", "seen"),
+    "edited": ("seen",),
     "games": ("games",),
 }
 """Name of a choice of training data, which ends a group's name -> the rungs whose training rows it has."""

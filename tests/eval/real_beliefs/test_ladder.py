@@ -92,7 +92,7 @@ def test_the_plan_gives_every_model_the_same_budget(tmp_path: Path) -> None:
     assert len(budgets) == 1
     assert {each.dataset.count("rows") for each in settings} == {1, 2}
     # a short budget reaches all models and seeds of one choice of data first
-    assert {run.group.rpartition("-")[2] for run in runs[: len(MODELS) * 3]} == {"edited"}
+    assert {run.group.rpartition("-")[2] for run in runs[: len(MODELS) * 3]} == {"both"}
     with pytest.raises(ValueError, match="expected names among lstm"):
         planned_runs(tmp_path, ["gru"], ["both"], 3)
     (tmp_path / "rows" / "games" / "stats.json").unlink()
