@@ -175,6 +175,9 @@ def mine(
     ] = None,
     edits: Annotated[int, typer.Option(min=1, help="Draws put into one program, at most (with --inject).")] = 3,
     variants: Annotated[int, typer.Option(min=1, help="Programs made of one snippet (with --inject).")] = 1,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Draws of one run that edits are added for, up to --edits (with --inject).")
+    ] = 0,
     reveals: Annotated[
         int, typer.Option(min=0, help="Partial reveals put into one program, at most (with --inject).")
     ] = 0,
@@ -273,7 +276,9 @@ def mine(
             seed=seed,
             view=view,
             only_choices=only_choices,
-            inject=None if inject is None else parse_inject(inject, edits=edits, variants=variants, reveals=reveals),
+            inject=None
+            if inject is None
+            else parse_inject(inject, edits=edits, variants=variants, reveals=reveals, draws=draws),
             keep=keep,
             sessions=sessions,
             keep_duplicates=keep_duplicates,

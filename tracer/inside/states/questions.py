@@ -30,6 +30,10 @@ MOST_STATES = 8_192
 FEW = 3
 _KEPT = 20_000
 
+_TABLES = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
+
+_SEQUENCES = (list, tuple, str, collections.deque)
+
 Answers = Mapping[str, str]
 """Questions with their answers, as texts that are equal where what is shown is."""
 
@@ -119,16 +123,16 @@ def _parts(name: str, value: object) -> Iterator[tuple[str, object]]:
     if kind is int:
         yield f"{name} % 2", value % 2  # type: ignore[operator]
         yield f"{name} % 3", value % 3  # type: ignore[operator]
-    elif kind in (list, tuple, str, collections.deque):
+    elif _is_one(kind, _SEQUENCES):
         items: Sequence[object] = value  # type: ignore[assignment]
         yield f"len({name})", len(items)
         for index in range(min(len(items), MOST_ITEMS)):
             yield f"{name}[{index}]", items[index]
         if items:
             yield f"{name}[-1]", items[-1]
-    elif kind in (set, frozenset):
+    elif _is_one(kind, (set, frozenset)):
         yield f"len({name})", len(value)  # type: ignore[arg-type]
-    elif kind is dict:
+    elif _is_one(kind, _TABLES):
         table: dict[object, object] = value  # type: ignore[assignment]
         yield f"len({name})", len(table)
         for key in [key for key in table if type(key) in (int, str)][:MOST_ITEMS]:
@@ -139,3 +143,8 @@ def _parts(name: str, value: object) -> Iterator[tuple[str, object]]:
         names = [key for key in own if key.isidentifier() and not key.startswith("__") and not is_property(kind, key)]
         for key in sorted(names)[:MOST_ATTRIBUTES]:
             yield f"{name}.{key}", own[key]
+
+
+def _is_one(kind: type, kinds: tuple[type, ...]) -> bool:
+    """Return True if the type is one of these; ``in`` would ask a metaclass of the program's."""
+    return any(kind is each for each in kinds)
