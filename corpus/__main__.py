@@ -1,6 +1,7 @@
 """The command ``trace-mine``: options to a ``MineOptions``, and one call of ``produce``.
 
 Only typer is imported before the command runs, so that ``--help`` answers in under half a second.
+Over 400 lines because each option is a parameter with its help.
 """
 
 from __future__ import annotations

@@ -149,13 +149,15 @@ class Attempt:
         )
         if not driven.outcomes:
             return trace
-        found = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
-        found = not_contradicted(found, driven.kept)
+        believed = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
+        believed = not_contradicted(believed, driven.kept)
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole)
-        if found.failure is not None:
+        if believed.failure is not None:
             kept[Reason.BELIEFS_END_EARLY.value] = 1
-        return replace(trace, choices=found.choices, beliefs=found.beliefs, belief_states=found.states, kept_whole=kept)
+        return replace(
+            trace, choices=believed.choices, beliefs=believed.beliefs, belief_states=believed.states, kept_whole=kept
+        )
 
     def _set_up(self, driven: DriveSummary) -> str:
         """The source that runs before the first command: the snippet's, and the names that opened bodies need.

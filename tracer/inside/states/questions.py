@@ -58,14 +58,14 @@ class Questions:
             states: with their weights, which sum to 1.
             names: of the variables; where there are many states, the first ones are looked at.
         """
-        found: dict[str, float] = {}
+        bits_by_question: dict[str, float] = {}
         for name in names if len(states) <= MOST_STATES else names[:FEW]:
             masses = self._masses_by_question(states, name)
             for question, law in masses.items():
                 bits = -sum(mass * math.log2(mass) for mass in law.values() if mass > 0)
                 if bits >= LEAST_BITS:
-                    found[question] = bits
-        return found
+                    bits_by_question[question] = bits
+        return bits_by_question
 
     def _masses_by_question(self, states: Mapping[State, float], name: str) -> dict[str, dict[str, float]]:
         """For each question of the variable the mass of each answer; none where some state has no answer."""
@@ -107,11 +107,11 @@ class Questions:
         return self._answers[name, key]
 
 
-def _answers(name: str, value: object, told: Callable[[object], str]) -> Iterator[tuple[str, str]]:
+def _answers(name: str, value: object, shown: Callable[[object], str]) -> Iterator[tuple[str, str]]:
     """(question, answer) of all that may be asked of a variable's value."""
     for question, part in _parts(name, value):
         if values.stable(part):
-            text = told(part)
+            text = shown(part)
             if len(text) <= LONGEST_ANSWER:
                 yield question, text
 

@@ -249,10 +249,10 @@ class OpensAgreed(Opening):
 
         Hidden inputs are not asked for, under another name either.
         """
-        found: Mapping[str, float] = {}
+        missing: Mapping[str, float] = {}
 
         def question(world: World, states: States) -> bool:
-            nonlocal found
+            nonlocal missing
             assert self._support is not None
             asked = self._reveals.asked
             same = {
@@ -263,10 +263,10 @@ class OpensAgreed(Opening):
             if self._questions is None or self._questions[0] is not world:
                 self._questions = (world, Questions(world, self._reveals.style))
             allowed = [name for name in names if name not in asked and name not in same]
-            found = self._questions[1].bits(self._support.states, allowed)
+            missing = self._questions[1].bits(self._support.states, allowed)
             return True
 
-        return found if self._ask(question) else {}
+        return missing if self._ask(question) else {}
 
     def unshown(self, names: Iterable[str]) -> None:
         pass  # a value that the text gave is compared with the one that is there
