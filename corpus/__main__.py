@@ -1,8 +1,8 @@
-"""The command ``trace-mine``: options to a ``MineOptions``, and one call of ``produce``. Over 400 lines: one list.
+"""The command ``trace-mine``: options to a ``MineOptions``, and one call of ``produce``.
 
 Only typer is imported before the command runs, so that ``--help`` answers in under half a second.
 
-Over 400 lines because each option stands here with its help.
+Over 400 lines because each option is a parameter with its help.
 """
 
 from __future__ import annotations
@@ -188,6 +188,9 @@ def mine(
     ] = None,
     edits: Annotated[int, typer.Option(min=1, help="Draws put into one program, at most (with --inject).")] = 3,
     variants: Annotated[int, typer.Option(min=1, help="Programs made of one snippet (with --inject).")] = 1,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Draws of one run that edits are added for, up to --edits (with --inject).")
+    ] = 0,
     reveals: Annotated[
         int, typer.Option(min=0, help="Partial reveals put into one program, at most (with --inject).")
     ] = 0,
@@ -287,7 +290,9 @@ def mine(
             view=view,
             only_choices=only_choices,
             windows=parse_windows(windows),
-            inject=None if inject is None else parse_inject(inject, edits=edits, variants=variants, reveals=reveals),
+            inject=None
+            if inject is None
+            else parse_inject(inject, edits=edits, variants=variants, reveals=reveals, draws=draws),
             keep=keep,
             sessions=sessions,
             keep_duplicates=keep_duplicates,

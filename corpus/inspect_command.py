@@ -198,9 +198,9 @@ def _states_line(law: BeliefStates) -> str:
     for state, probability in zip(law.states, law.probabilities, strict=True):
         masses[state] = masses.get(state, 0.0) + probability
     ranked = sorted(masses.items(), key=lambda each: -each[1])
-    told = [
+    lines = [
         f"{mass:.3g} " + " ".join(f"{name}={value}" for name, value in zip(law.variables, state, strict=True))
         for state, mass in ranked[:MAX_OUTCOMES]
     ]
     more = f", {len(ranked) - MAX_OUTCOMES} more" if len(ranked) > MAX_OUTCOMES else ""
-    return f"states before it was read: {one_line('; '.join(told))}{more}" if law.variables else "one state"
+    return f"states before it was read: {one_line('; '.join(lines))}{more}" if law.variables else "one state"

@@ -89,11 +89,10 @@ def test_nothing_is_asked_that_runs_code_of_the_program() -> None:
         "class Q(P):\n    @property\n    def n(self):\n        raise SystemExit\n    @n.setter\n    def n(self, n):\n"
     )
     believed.push(source + "        self.__dict__['n'] = self.m = n", "")
-    believed.push(
+    raising = (
         "class R(P):\n    def __getattribute__(self, name):\n        if name == 'n':\n            raise SystemExit\n"
-        "        return object.__getattribute__(self, name)",
-        "",
     )
+    believed.push(raising + "        return object.__getattribute__(self, name)", "")
     believed.push("class S(list):\n    def __repr__(self):\n        raise SystemExit\n    __len__ = __repr__", "")
     for source in ("q = Q(choice([1, 2]))", "s = S([choice([1, 2])])", "u = [s]", "r = object.__new__(R)"):
         believed.push(source, "")

@@ -30,6 +30,10 @@ MOST_STATES = 8_192
 FEW = 3
 _KEPT = 20_000
 
+_TABLES = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
+
+_SEQUENCES = (list, tuple, str, collections.deque)
+
 Answers = Mapping[str, str]
 """Questions with their answers, as texts that are equal where what is shown is."""
 
@@ -54,14 +58,14 @@ class Questions:
             states: with their weights, which sum to 1.
             names: of the variables; where there are many states, the first ones are looked at.
         """
-        found: dict[str, float] = {}
+        bits_by_question: dict[str, float] = {}
         for name in names if len(states) <= MOST_STATES else names[:FEW]:
             masses = self._masses_by_question(states, name)
             for question, law in masses.items():
                 bits = -sum(mass * math.log2(mass) for mass in law.values() if mass > 0)
                 if bits >= LEAST_BITS:
-                    found[question] = bits
-        return found
+                    bits_by_question[question] = bits
+        return bits_by_question
 
     def _masses_by_question(self, states: Mapping[State, float], name: str) -> dict[str, dict[str, float]]:
         """For each question of the variable the mass of each answer; none where some state has no answer."""
@@ -103,11 +107,11 @@ class Questions:
         return self._answers[name, key]
 
 
-def _answers(name: str, value: object, told: Callable[[object], str]) -> Iterator[tuple[str, str]]:
+def _answers(name: str, value: object, shown: Callable[[object], str]) -> Iterator[tuple[str, str]]:
     """(question, answer) of all that may be asked of a variable's value."""
     for question, part in _parts(name, value):
         if values.stable(part):
-            text = told(part)
+            text = shown(part)
             if len(text) <= LONGEST_ANSWER:
                 yield question, text
 
@@ -119,16 +123,16 @@ def _parts(name: str, value: object) -> Iterator[tuple[str, object]]:
     if kind is int:
         yield f"{name} % 2", value % 2  # type: ignore[operator]
         yield f"{name} % 3", value % 3  # type: ignore[operator]
-    elif kind in (list, tuple, str, collections.deque):
+    elif _is_one(kind, _SEQUENCES):
         items: Sequence[object] = value  # type: ignore[assignment]
         yield f"len({name})", len(items)
         for index in range(min(len(items), MOST_ITEMS)):
             yield f"{name}[{index}]", items[index]
         if items:
             yield f"{name}[-1]", items[-1]
-    elif kind in (set, frozenset):
+    elif _is_one(kind, (set, frozenset)):
         yield f"len({name})", len(value)  # type: ignore[arg-type]
-    elif kind is dict:
+    elif _is_one(kind, _TABLES):
         table: dict[object, object] = value  # type: ignore[assignment]
         yield f"len({name})", len(table)
         for key in [key for key in table if type(key) in (int, str)][:MOST_ITEMS]:
@@ -139,3 +143,8 @@ def _parts(name: str, value: object) -> Iterator[tuple[str, object]]:
         names = [key for key in own if key.isidentifier() and not key.startswith("__") and not is_property(kind, key)]
         for key in sorted(names)[:MOST_ATTRIBUTES]:
             yield f"{name}.{key}", own[key]
+
+
+def _is_one(kind: type, kinds: tuple[type, ...]) -> bool:
+    """Return True if the type is one of these; ``in`` would ask a metaclass of the program's."""
+    return any(kind is each for each in kinds)

@@ -118,11 +118,12 @@ class StateLaws:
                     return StateLaw(absent="many_states")
         first = next(iter(tables.values()))
         names = sorted({name for table in tables.values() for name, _ in table.items() ^ first.items()})
-        told = {state: tuple(table.get(name) for name in names) for state, table in tables.items()}
+        values_of = {state: tuple(table.get(name) for name in names) for state, table in tables.items()}
         total = sum(mass.pairs.values())
         joint: dict[tuple[tuple[str | None, ...], str], float] = {}
         for (state, text), weight in mass.pairs.items():
-            joint[told[state], text] = joint.get((told[state], text), 0.0) + weight
+            key = values_of[state], text
+            joint[key] = joint.get(key, 0.0) + weight
         # sorted, as the outcomes of a belief are: the order in which paths meet depends on the budget
         num_characters = sum(
             len(name) + len(value or "") for state, _ in joint for name, value in zip(names, state, strict=True)

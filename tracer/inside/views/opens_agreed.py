@@ -101,6 +101,10 @@ class OpensAgreed(Opening):
         """True if one state alone agrees with the text."""
         return self._support is not None and len(self._support.states) == 1
 
+    @property
+    def hides(self) -> bool:
+        return True
+
     def _ask(self, question: Callable[[World, States], bool]) -> bool:
         """Answer a question for the states of the support; False where there is none, or it is too much to follow."""
         if self._support is None:
@@ -176,9 +180,13 @@ class OpensAgreed(Opening):
                 if bound.raises:
                     return False
                 mass = bound.after
+            if not any(map(escapes, statements[:-1])) and (
+                not statements or isinstance(statements[-1], ast.Return) or not escapes(statements[-1])
+            ):
+                return True  # there is one way out, but for exceptions, which are shown
             flow = interpreter.block(statements, mass)
             # states that were left unfollowed could leave the body in another way
-            return not flow.hidden and flow.num_exits == 1 and flow.lost < NEGLIGIBLE
+            return not flow.hidden and flow.num_ways <= 1 and flow.lost < NEGLIGIBLE
 
         return self._ask(question)
 
@@ -216,6 +224,8 @@ class OpensAgreed(Opening):
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
         for reveal in self._reveals.due(source, binds, self._may_show, self._uncertain):
             session.show_by_command(reveal)
+            for another in self._reveals.another(self._uncertain):  # of what is left when that one was read
+                session.show_by_command(another)
 
     def _may_show(self, name: str) -> bool:
         """Return True if every state can show the variable, showing it tells something in one of them at least, and it
@@ -239,10 +249,10 @@ class OpensAgreed(Opening):
 
         Hidden inputs are not asked for, under another name either.
         """
-        found: Mapping[str, float] = {}
+        missing: Mapping[str, float] = {}
 
         def question(world: World, states: States) -> bool:
-            nonlocal found
+            nonlocal missing
             assert self._support is not None
             asked = self._reveals.asked
             same = {
@@ -253,10 +263,10 @@ class OpensAgreed(Opening):
             if self._questions is None or self._questions[0] is not world:
                 self._questions = (world, Questions(world, self._reveals.style))
             allowed = [name for name in names if name not in asked and name not in same]
-            found = self._questions[1].bits(self._support.states, allowed)
+            missing = self._questions[1].bits(self._support.states, allowed)
             return True
 
-        return found if self._ask(question) else {}
+        return missing if self._ask(question) else {}
 
     def unshown(self, names: Iterable[str]) -> None:
         pass  # a value that the text gave is compared with the one that is there
@@ -296,6 +306,8 @@ def _opens_next(world: World, states: States, node: Loop, step: str) -> bool:
         if assigned.raises:
             return not assigned.after  # the end of the values, if it is the end in every state
         mass = assigned.after
+    if not any(map(escapes, node.body)):
+        return True  # every iteration comes to its end, but for exceptions, which are shown
     flow = interpreter.block(node.body, mass)
     return not flow.hidden and flow.lost < NEGLIGIBLE
 

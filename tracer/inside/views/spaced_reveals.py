@@ -148,6 +148,14 @@ class SpacedReveals:
                     return reveals
         return sorted(reveals)
 
+    def another(self, uncertain: Callable[[Sequence[str]], Mapping[str, float]]) -> list[str]:
+        """Return a second question after a command, where questions are of what the text doesn't tell."""
+        if not self._spacing.uncertain or self._is_over:
+            return []
+        names = list(self._names)
+        self._draw.shuffle(names)
+        return self._asks(uncertain(names))
+
     def _asks(self, bits: Mapping[str, float]) -> list[str]:
         """Return a question of those with these bits: each degree of uncertainty comes as often as the others."""
         degrees: dict[int, list[str]] = {}

@@ -23,6 +23,8 @@ SAMPLES = 20
 """Runs of an edited program."""
 TRIES = 3
 """Programs that are made for each one that is kept."""
+MORE_TRIES = 6
+"""The same where a number of draws is wanted."""
 _NO_METHODS = frozenset(("super", "__class__"))
 
 
@@ -55,13 +57,14 @@ class GivenProgram(TypedDict):
 class Wanted(TypedDict):
     """The edits that are wanted: kinds with their laws, how many a program, programs of each snippet, and the seed.
 
-    ``reveals``: the questions of one program, at most.
+    ``reveals``: the questions of one program, at most; ``draws``: those that a run is to make.
     """
 
     laws: dict[str, list[float]]
     edits: int
     variants: int
     reveals: int
+    draws: int
     seed: int
 
 
@@ -116,9 +119,11 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
         raise _Unfit("raises_unedited")
     candidates: dict[str, _Made] = {}
     num_bad = num_unreached = 0
-    for number in range(TRIES * wanted["variants"]):
+    ranks: dict[str, tuple[bool, bool, bool]] = {}
+    least = 1  # edits
+    for number in range((TRIES if not wanted["draws"] else MORE_TRIES) * wanted["variants"]):
         source = random.Random(f"{wanted['seed']} {program['name']} {number}")
-        chosen = choose_places(places, source.randint(1, wanted["edits"]), source)
+        chosen = choose_places(places, source.randint(least, wanted["edits"]), source)
         laws = [source.choice(wanted["laws"][place.kind]) for place in chosen]
         new, edits, new_origins = edited(text, chosen, laws, names, origins)
         if new in candidates:
@@ -139,6 +144,9 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
             num_bad += 1
             continue
         sample = _sample(program, pieces, SAMPLES, seconds)
+        drawn = sample.pop("drawn") / max(sample["runs"], 1)
+        if drawn < wanted["draws"]:
+            least = min(2 * least, wanted["edits"])
         if not sample.pop("drew"):
             num_unreached += 1
             continue
@@ -146,13 +154,13 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
             num_bad += 1
             continue
         candidates[new] = (pieces, all_origins, edits, sample)
-        if sum(each[3]["distinct"] > 1 for each in candidates.values()) >= wanted["variants"]:
+        ranks[new] = (sample["distinct"] == 1, bool(wanted["draws"] and sample["raised"]), drawn < wanted["draws"])
+        if sum(not any(rank) for rank in ranks.values()) >= wanted["variants"]:
             break
     if not candidates:
         raise _Unfit("raises" if num_bad else "not_reached" if num_unreached else "no_program")
-    # those come first whose draws are seen in what is printed
-    best = sorted(candidates.values(), key=lambda made: made[3]["distinct"] == 1)
-    return best[: wanted["variants"]]
+    # those come first whose draws are seen in what is printed, and, where draws are counted, that raise in no run
+    return [candidates[new] for new in sorted(candidates, key=ranks.__getitem__)][: wanted["variants"]]
 
 
 _Wrap = Callable[[str, str, Origins], tuple[list[str], Origins]]
@@ -317,20 +325,43 @@ def _script(text: str, imports: str, origins: Origins) -> tuple[list[str], Origi
 
 def _sample(program: GivenProgram, pieces: Sequence[str], number: int, seconds: float) -> dict[str, int]:
     """Run a program some times: how many runs there were, how many raised or took too long, how many outputs differ,
-    and if any run drew (``drew``).
+    if any run drew (``drew``), and how often the edits of all runs drew (``drawn``).
     """
     outputs: set[str] = set()
     raised = drew = 0
+    counts = [0]
     for seed in range(number):
-        output = _once(program, pieces, seed, seconds)
+        with _counted(counts):
+            output = _once(program, pieces, seed, seconds)
         # a draw moves the generator on, which each run seeds
         drew |= random.getstate() != random.Random(seed).getstate()
         if output is None:
             raised += 1
             if 10 * raised > number:  # it is enough
-                return {"runs": seed + 1, "raised": raised, "distinct": len(outputs), "drew": drew}
+                return {"runs": seed + 1, "raised": raised, "distinct": len(outputs), "drew": drew, "drawn": counts[0]}
         outputs.add(output or "")
-    return {"runs": number, "raised": raised, "distinct": len(outputs), "drew": drew}
+    return {"runs": number, "raised": raised, "distinct": len(outputs), "drew": drew, "drawn": counts[0]}
+
+
+@contextlib.contextmanager
+def _counted(counts: list[int]) -> Iterator[None]:
+    """A context in which calls of the functions that edits draw by add to ``counts``."""
+    before = {name: getattr(random, name) for name in ("random", "choice")}
+
+    def counting(function: Callable[..., object]) -> Callable[..., object]:
+        def counted(*arguments: object) -> object:
+            counts[0] += 1
+            return function(*arguments)
+
+        return counted
+
+    for name, function in before.items():
+        setattr(random, name, counting(function))
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(random, name, function)
 
 
 def _once(program: GivenProgram, pieces: Sequence[str], seed: int, seconds: float) -> str | None:
