@@ -75,6 +75,6 @@ def table(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, .
 
 def _cell(result: Result) -> str:
     """The value, with its interval where it has one."""
-    if result.low != result.low:
-        return f"{result.value:.3f}"
-    return f"{result.value:.3f} [{result.low:.3f}, {result.high:.3f}]"
+    # rounded before it is written: a KL of -1e-17 would be -0.000
+    value, low, high = (round(each, 3) + 0.0 for each in (result.value, result.low, result.high))
+    return f"{value:.3f}" if result.low != result.low else f"{value:.3f} [{low:.3f}, {high:.3f}]"
