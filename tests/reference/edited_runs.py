@@ -110,17 +110,22 @@ def _shown(source: str, namespace: dict[str, Any]) -> str:
 
 def variables_of(namespace: dict[str, Any]) -> dict[str, str]:
     """The variables of plain data, by their ``repr``."""
-    return {
-        name: repr(value)
-        for name, value in namespace.items()
-        if not name.startswith("__") and type(value) in (int, str, bool, float, type(None), list, tuple, dict)
-    }
+    return {name: repr(value) for name, value in namespace.items() if not name.startswith("__") and _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell if a value is made of numbers, texts, lists, tuples and dictionaries, and is short."""
+    if type(value) in (list, tuple):
+        return all(map(_is_plain, value)) and len(repr(value)) < 300
+    if type(value) is dict:
+        return _is_plain([*value, *value.values()])
+    return type(value) in (int, str, bool, float, type(None)) and len(repr(value)) < 300
 
 
 def worst_difference_of_states(row: dict[str, Any], root: Path) -> float:
     """The largest difference between a probability of a joint law of states and outputs, and that over all runs.
 
-    Of sessions whose variables that vary hold plain data.
+    Laws with a variable that holds an object or a set, or anything else that is not plain, are passed over.
     """
     runs = [*runs_with(row, root, variables_of)]
     shown = [step["output"] for step in row["steps"]]
@@ -135,6 +140,10 @@ def worst_difference_of_states(row: dict[str, Any], root: Path) -> float:
                 text, variables = seen[step]
                 state = {name: variables[name] for name in told["variables"] if name in variables}
                 law[json.dumps(state, sort_keys=True), text] += weight
+        if {name for state in told["states"] for name in json.loads(state)} - {
+            name for state, _ in law for name in json.loads(state)
+        }:
+            continue  # not plain
         total = sum(law.values())
         ours = {
             (json.dumps(json.loads(state), sort_keys=True), belief["outcomes"][outcome]): probability

@@ -116,13 +116,6 @@ class BeliefsReport(Record):
     windows: tuple[CommandWindow, ...] = ()
     states: tuple[CommandStates, ...] = ()
 
-    def agree(self) -> None:
-        if len(self.states) != len(self.beliefs) or any(
-            law.command != belief.command or any(number >= len(belief.outcomes) for number in law.outcomes)
-            for law, belief in zip(self.states, self.beliefs, strict=True)
-        ):
-            raise ProtocolError("expected a law of states for each belief, with its outcomes, got others")
-
 
 @record
 class SampledTexts(Record):

@@ -128,6 +128,11 @@ def _check_beliefs(job: BeliefsJob, report: BeliefsReport) -> None:
         if not job.commands[belief.command][1] or belief.command <= last:
             raise ProtocolError("expected one belief for each command that showed something, in their order")
         last = belief.command
+    if [law.command for law in report.states] != [belief.command for belief in report.beliefs]:
+        raise ProtocolError("expected a law of states for each belief, in their order")
+    for law, belief in zip(report.states, report.beliefs, strict=True):
+        for number in law.outcomes:
+            _below("CommandStates.outcomes", number, belief.outcomes)
 
 
 def _below(name: str, index: int, items: Sequence[object]) -> None:
