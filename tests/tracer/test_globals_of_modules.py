@@ -1,4 +1,6 @@
-"""Functions that rebind globals of their module are opened: in the session these are attributes of the module."""
+"""Functions that rebind globals of their module, or variables of a function around them that has returned, are opened:
+in the session these are attributes of the module, and what cells of closures hold.
+"""
 
 from __future__ import annotations
 
@@ -101,6 +103,61 @@ def walrus():
         return total
 
 
+def counter():
+    n = 0
+
+    def tick(by):
+        nonlocal n
+        n += by
+        return n
+
+    def look():
+        return n
+
+    def ticks(number):
+        nonlocal n
+        for _ in range(number):
+            n += 1
+            yield n
+
+    def through(by):
+        nonlocal n
+
+        def inner():
+            nonlocal n
+            n = n * by
+            return n
+
+        return inner() + n
+
+    def step():
+        nonlocal n
+        while (n := n + 1) < 3:
+            pass
+        return n
+
+    return tick, look, ticks, through, step
+
+
+tick, look, ticks, through, step = counter()
+
+
+def counted(function):
+    calls = 0
+
+    def wrapper(*values):
+        nonlocal calls
+        calls = calls + 1
+        return function(*values) + calls
+
+    return wrapper
+
+
+@counted
+def larger(n):
+    return n + 1
+
+
 def handles():
     global total
     try:
@@ -172,3 +229,28 @@ def test_hidden_outcomes_keep_it_one_command(kit, tmp_path) -> None:
     with kit.PlainTracer(config) as tracer:
         trace = tracer.trace(kit.script(source))
     assert isinstance(trace, Trace) and trace.kept_whole.get("global") == 1, trace
+
+
+@pytest.mark.parametrize(
+    ("call", "commands"),
+    [
+        (
+            "tick(2)",
+            ["n_cell = tick.__closure__[0]", "n_cell.cell_contents += by"],
+        ),
+        ("list(ticks(2))", ["n_cell.cell_contents += 1"]),
+        ("through(4)", ["n_cell.cell_contents = n_cell.cell_contents * by"]),
+        ("larger(3)", ["calls_cell.cell_contents = calls_cell.cell_contents + 1"]),
+    ],
+)
+def test_what_rebinds_a_variable_of_a_closure_is_opened(kit, tmp_path, call, commands) -> None:
+    trace = traced(kit, tmp_path, call, "look()", call, "look()")
+    assert trace.kept_whole == {}, trace.text
+    lines = [line for step in trace.steps for line in step.source.split("\n")]
+    assert all(command in lines for command in commands), trace.text
+    assert not any("0x" in value for step in trace.steps for value in step.state.values())
+
+
+def test_a_closure_s_variable_that_no_attribute_can_stand_for(kit, tmp_path) -> None:
+    trace = traced(kit, tmp_path, "step()", "look()")
+    assert trace.kept_whole == {"closure": 1} and trace.text.startswith(">>> step()\n3\n"), trace.text

@@ -538,7 +538,10 @@ class Reason(StrEnum):
     SEES_FRAME = "sees_frame", _whole("The function looks at its own frame or names (locals, eval, sys._getframe).")
     CLOSURE = (
         "closure",
-        _whole("The function rebinds a variable of the function around it, or reads one that is not bound yet."),
+        _whole(
+            "The function rebinds a variable of the function around it, which can't be written as the attribute of a "
+            "cell, or reads one that is not bound yet."
+        ),
     )
     GLOBAL = (
         "global",

@@ -245,6 +245,13 @@ def _bind_closure(context: DriveContext, call: ast.Call, target: Target, renamed
     for index, name in enumerate(target.function.__code__.co_freevars):
         if name == "__class__":
             continue  # ``_ExplicitSuper`` spells it
+        if name in context.functions.facts(target.definition).nonlocals:
+            # what it binds others see: the session has the cell, and the variable is what it holds
+            cell = context.variables.claim(f"{name}_cell")
+            body.cells.append(cell)
+            renamed[name] = f"{cell}.cell_contents"
+            body.bindings.append((f"{cell} = {unparse(name_of(call, target))}.__closure__[{index}]", cell))
+            continue
         known = None
         if not _is_rebound_by_others(context, target, name):
             known = context.set_up.name_of_part(target.function, "__closure__", index, name, body.names.values())

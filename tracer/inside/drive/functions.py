@@ -88,12 +88,13 @@ class FunctionFacts:
 
     @cached_property
     def outer_names(self) -> frozenset[str] | None:
-        """The names that it, or a function in it, declares ``global``, where each of their uses can be an attribute of
-        the module: ``n += 1`` is ``module.n += 1``. None where one can't.
+        """The names that it, or a function in it, declares ``global``, where each of their uses, and of those that it
+        declares ``nonlocal``, can be an attribute: ``n += 1`` is ``module.n += 1``. None where one can't.
         """
         nodes = [*walk(self.definition)]
         names = frozenset(name for node in nodes if isinstance(node, ast.Global) for name in node.names)
-        return names if not any(_binds_plainly(node, names) for node in nodes) else None
+        both = names | self.nonlocals
+        return names if not any(_binds_plainly(node, both) for node in nodes if node is not self.definition) else None
 
     @cached_property
     def is_generator(self) -> bool:

@@ -50,6 +50,11 @@ class SessionSetUp:
         }
         self._by_place: dict[tuple[str, tuple[str, ...], str, str], str] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """True where names may be bound before the first command: no outcome is hidden, and no name listed."""
+        return self._modules is not None
+
     def name_of_global(self, home: Mapping[str, object], name: str, avoid: Iterable[str]) -> str | None:
         """Return the session's name for a global of a module, bound in the set-up; None where a command has to."""
         if self._modules is None:

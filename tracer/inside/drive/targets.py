@@ -420,8 +420,8 @@ def _refusal(context: DriveContext, function: types.FunctionType) -> Reason | No
     if facts.is_generator is not bool(code.co_flags & CO_GENERATOR):
         # the program compiled a text of its own under this file's name: the tree is that of another function
         return Reason.NO_SOURCE
-    if facts.nonlocals.intersection(code.co_freevars):
-        return Reason.CLOSURE  # others see what it binds there: a session's variable is no cell
+    if facts.nonlocals.intersection(code.co_freevars) and (facts.outer_names is None or not context.set_up.is_open):
+        return Reason.CLOSURE  # others see what it binds there: no attribute of the cell can stand for it
     is_session_s = function.__globals__ is context.variables.namespace
     if facts.has_globals and not is_session_s and not _are_attributes(context, function, facts):
         return Reason.GLOBAL

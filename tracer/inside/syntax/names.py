@@ -262,7 +262,9 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
         # the variable of the function around is a global of the session now
-        return ast.copy_location(ast.Global([self.mapping.get(name, name) for name in node.names]), node)
+        names = [self.mapping.get(name, name) for name in node.names]
+        names = [name for name in names if "." not in name]  # or an attribute
+        return ast.copy_location(ast.Global(names) if names else ast.Pass(), node)
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
         node.names = [name for name in node.names if "." not in self.mapping.get(name, name)]
