@@ -38,6 +38,8 @@ class SequenceConfig(PretrainedConfig):
     """
 
     model_type = "trace_sequence"
+    # what ``Trainer.predict`` leaves out of predictions: the logits stay
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values", "hidden_states", "hidden", "carry"]
     own: ClassVar[dict[str, object]] = {}
 
     def __init_subclass__(cls, **options: object) -> None:
