@@ -210,7 +210,7 @@ def _run(
         saved_model = load_model(folder)
         saved_model.to(trainer.args.device)  # type: ignore[arg-type]
         final |= final_evaluations(saved_model, batches, settings)
-        saved_model.save_pretrained(folder)  # once more: the evaluations wrote the calibration into its config
+        run_folder.save_model(saved_model, batches.tokenizer, folder)  # once more: with the calibration in its config
         run_folder.write_json(folder / "final.json", final)
         run_folder.seal_finished(folder, trainer.state.global_step)
     return cast(Final, final)

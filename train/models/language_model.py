@@ -6,7 +6,9 @@ The model is one of transformers': it takes what ``generate``, ``Trainer`` and p
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
@@ -17,6 +19,7 @@ from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from trace_mine.train.models.arguments import Layout, layout_of, loss_arguments
 from trace_mine.train.models.config import SequenceConfig
+from trace_mine.train.models.folder_code import auto_map, write_module
 from trace_mine.train.models.layers import Carry, GatedMLP, Mixer, Tapped
 from trace_mine.train.models.ragged import CarryCache, LayerAxes, Part, cut, filled, run_pieces
 
@@ -166,6 +169,26 @@ class SequenceModel(PreTrainedModel, GenerationMixin):
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.data = tensor.data.clone()
         return loaded
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], is_main_process: bool = True, *arguments: Any, **options: Any
+    ) -> None:
+        """Save a model as transformers does, with the file by which ``trust_remote_code=True`` opens the folder.
+
+        Raises:
+            ValueError: ``push_to_hub`` is asked for here.
+        """
+        # transformers would upload before that file is there
+        if options.get("push_to_hub"):
+            raise ValueError("expected save_pretrained without push_to_hub, got it; call push_to_hub(REPOSITORY)")
+        self.config.auto_map = auto_map(type(self.config), type(self))
+        super().save_pretrained(save_directory, is_main_process, *arguments, **options)
+        if is_main_process:
+            write_module(Path(save_directory), type(self.config), type(self))
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = "AutoModel") -> None:
+        """Do nothing: transformers would mark the class, and then copy our source files into each folder it saves."""
 
     @property
     def backbone_module(self) -> Backbone:
