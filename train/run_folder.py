@@ -9,6 +9,7 @@ evals.jsonl     one line for each evaluation
 checkpoints/    checkpoint-N: see ``checkpoints``
 model.safetensors, config.json, final.json   written at the end: a folder with final.json is a finished run
 modeling_trace_mine.py, generation_config.json, tokenizer.json and its kin   with which transformers opens the folder
+README.md       the model card (``card``)
 complete.json   the last: hashes of what is read of a finished run (``checkpoints.seal``)
 """
 
