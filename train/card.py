@@ -165,12 +165,12 @@ def _tables(scores: Mapping[str, object]) -> Iterator[str]:
                 [
                     [
                         in_markdown(role),
-                        _number(told["loss"]),
-                        _number(told["unigram_loss"]),
-                        _number(told["accuracy"]),
-                        str(told["tokens"]),
+                        _number(by_role["loss"]),
+                        _number(by_role["unigram_loss"]),
+                        _number(by_role["accuracy"]),
+                        str(by_role["tokens"]),
                     ]
-                    for role, told in each["by_role"].items()
+                    for role, by_role in each["by_role"].items()
                 ],
             )
         beliefs = each.get("beliefs", {})
@@ -200,7 +200,9 @@ def _number(value: object) -> str:
 
 def _training(record: RunRecord, final: Final) -> str:
     """Return how the run was made: versions, commit, seconds."""
-    versions = ", ".join(f"{in_markdown(name)} {in_markdown(str(told))}" for name, told in record["versions"].items())
+    versions = ", ".join(
+        f"{in_markdown(name)} {in_markdown(str(version))}" for name, version in record["versions"].items()
+    )
     kernel = record.get("delta_rule_on_cpu")
     return (
         f"{final['seconds']:,.0f} seconds with {versions}; commit {in_markdown(str(record.get('commit')))}"
@@ -222,8 +224,8 @@ def _results(settings: Settings, final: Final) -> Iterator[EvalResult]:
             for key, (title, kind) in METRICS.items():
                 if each.get(key) is not None:
                     named[f"{title}, {each['times']:g}x the training length"] = (kind, size, each.get(key))
-        for role, told in each.get("by_role", {}).items():
-            named[f"accuracy on tokens of {one_line(role)}"] = ("accuracy", "held-out rows", told["accuracy"])
+        for role, scores in each.get("by_role", {}).items():
+            named[f"accuracy on tokens of {one_line(role)}"] = ("accuracy", "held-out rows", scores["accuracy"])
         for title, (kind, config, value) in named.items():
             yield EvalResult(
                 task_type="text-generation",

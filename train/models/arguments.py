@@ -22,7 +22,7 @@ PACKED = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Layout:
+class RowLayout:
     """How rows lie in a batch.
 
     Attributes:
@@ -59,7 +59,7 @@ def layout_of(
     carry: Sequence[Carry] | None,
     return_carry: bool,
     cached: CarryCache | None,
-) -> tuple[Tensor, Layout]:
+) -> tuple[Tensor, RowLayout]:
     """Return the inputs, [B, T] or [B, T, D], and how their rows lie.
 
     Raises:
@@ -102,7 +102,7 @@ def layout_of(
         as_they_lie, real = False, torch.ones(num_rows, time, dtype=torch.bool, device=inputs.device)
     if not as_they_lie and real is None:
         real = torch.ones(num_rows, time, dtype=torch.bool, device=inputs.device)
-    return inputs, Layout(real=real, begins=begins, as_they_lie=as_they_lie)
+    return inputs, RowLayout(real=real, begins=begins, as_they_lie=as_they_lie)
 
 
 def _check_memory(carry: object, cached: object, num_rows: int) -> None:

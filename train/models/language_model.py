@@ -17,7 +17,7 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
-from trace_mine.train.models.arguments import Layout, layout_of, loss_arguments
+from trace_mine.train.models.arguments import RowLayout, layout_of, loss_arguments
 from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.folder_code import auto_map, write_module
 from trace_mine.train.models.layers import Carry, GatedMLP, Mixer, Tapped
@@ -305,7 +305,7 @@ class SequenceModel(PreTrainedModel, GenerationMixin):
     def _backbone_outputs(
         self,
         inputs: Tensor,
-        layout: Layout,
+        layout: RowLayout,
         carry: list[Carry] | None,
         cached: CarryCache | None,
         wants_states: bool,

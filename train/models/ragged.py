@@ -27,7 +27,7 @@ Run = Callable[[Tensor, "list[Carry] | None"], "tuple[list[Tensor], list[Carry]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Piece:
+class RowPiece:
     """A sequence of a row: ``columns`` [tokens] where they stand in the row, padding left out.
 
     ``begins`` is False if it goes on from what the row's cache holds; ``ends`` is True if it is the row's last.
@@ -169,7 +169,7 @@ class CarryCache:
         )
 
 
-def cut(real: Tensor, begins: Tensor | None, cached: CarryCache | None) -> list[Piece]:
+def cut(real: Tensor, begins: Tensor | None, cached: CarryCache | None) -> list[RowPiece]:
     """Cut rows into pieces.
 
     Args:
@@ -188,7 +188,7 @@ def cut(real: Tensor, begins: Tensor | None, cached: CarryCache | None) -> list[
         edges = [0, *(start for start in starts if start), len(columns)]
         for index, (first, last) in enumerate(itertools.pairwise(edges)):
             pieces.append(
-                Piece(
+                RowPiece(
                     row=row,
                     columns=columns[first:last],
                     begins=index > 0 or not goes_on,
@@ -201,7 +201,7 @@ def cut(real: Tensor, begins: Tensor | None, cached: CarryCache | None) -> list[
 def run_pieces(
     run: Run,
     inputs: Tensor,
-    pieces: Sequence[Piece],
+    pieces: Sequence[RowPiece],
     *,
     cached: CarryCache | None,
     axes: LayerAxes,
@@ -218,7 +218,7 @@ def run_pieces(
         the outputs of ``run``, [B, T, D] each, 0 at padding.
     """
     num_rows, time = inputs.shape[:2]
-    groups: dict[tuple[int, int, bool], list[Piece]] = {}
+    groups: dict[tuple[int, int, bool], list[RowPiece]] = {}
     for piece in pieces:
         # whose carry is wanted runs in its very length, others filled up to less than twice it
         wanted = cached is not None and piece.ends
