@@ -10,8 +10,9 @@ r"""Runs real Python in a sandbox, writes execution traces that replay, and trai
     y            [1, 2]  {'x': '[1, 2]', 'y': '[1, 2]'}
 
 ``run`` traces a program, ``trace`` a function of yours, ``mine`` whole repositories, ``load`` opens what was mined;
-``tasks`` make sessions whose law is known; ``load_model`` and ``load_tokenizer`` open what ``trace-train`` left. A name
-is imported when it is first asked for, so that ``import trace_mine`` costs nothing.
+``tasks`` make sessions whose law is known; ``load_model`` and ``load_tokenizer`` open what ``trace-train`` left, and
+``register_auto_classes`` lets transformers' own classes do so. A name is imported when it is first asked for, so that
+``import trace_mine`` costs nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from trace_mine.function_source import FunctionSourceError as FunctionSourceError
     from trace_mine.run_folders import load_model as load_model
     from trace_mine.run_folders import load_tokenizer as load_tokenizer
+    from trace_mine.run_folders import register_auto_classes as register_auto_classes
     from trace_mine.source_tracing import run as run
     from trace_mine.task_registry import tasks as tasks
     from trace_mine.tracer.config import TracerConfig as TracerConfig
@@ -62,6 +64,7 @@ _MODULES = {
     "load_tokenizer": "trace_mine.run_folders",
     "mine": "trace_mine.dataset_folders",
     "parse_view": "trace_mine.tracer.views",
+    "register_auto_classes": "trace_mine.run_folders",
     "run": "trace_mine.source_tracing",
     "script_snippet": "trace_mine.tracer.scripts",
     "tasks": "trace_mine.task_registry",
