@@ -2,7 +2,7 @@
 
 Only typer is imported before the command runs, so that ``--help`` answers in under half a second.
 
-Over 400 lines because each option stands here with its help.
+Over 400 lines because each option is a parameter with its help.
 """
 
 from __future__ import annotations
@@ -168,6 +168,15 @@ def mine(
     only_choices: Annotated[
         bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
     ] = False,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help="Beside each exact belief what a reader of the outputs of the last N commands would believe, as in "
+            "1,4,16 (with a view that hides outcomes).",
+            show_default=False,
+        ),
+    ] = None,
     inject: Annotated[
         str | None,
         typer.Option(
@@ -179,6 +188,9 @@ def mine(
     ] = None,
     edits: Annotated[int, typer.Option(min=1, help="Draws put into one program, at most (with --inject).")] = 3,
     variants: Annotated[int, typer.Option(min=1, help="Programs made of one snippet (with --inject).")] = 1,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Draws of one run that edits are added for, up to --edits (with --inject).")
+    ] = 0,
     reveals: Annotated[
         int, typer.Option(min=0, help="Partial reveals put into one program, at most (with --inject).")
     ] = 0,
@@ -238,7 +250,7 @@ def mine(
     from trace_mine.corpus.engines import make_engine
     from trace_mine.corpus.mined.injection.inject_options import parse_inject
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
-    from trace_mine.corpus.mined.options import MineOptions
+    from trace_mine.corpus.mined.options import MineOptions, parse_windows
     from trace_mine.corpus.mined.shard import parse_shard
     from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.tracer.limits import Limits
@@ -277,7 +289,10 @@ def mine(
             seed=seed,
             view=view,
             only_choices=only_choices,
-            inject=None if inject is None else parse_inject(inject, edits=edits, variants=variants, reveals=reveals),
+            windows=parse_windows(windows),
+            inject=None
+            if inject is None
+            else parse_inject(inject, edits=edits, variants=variants, reveals=reveals, draws=draws),
             keep=keep,
             sessions=sessions,
             keep_duplicates=keep_duplicates,

@@ -15,7 +15,7 @@ from trace_mine.tracer.visible import one_line, visible
 
 if TYPE_CHECKING:
     from trace_mine.corpus.browse.index import RowLine
-    from trace_mine.tracer.schema import Belief, Trace
+    from trace_mine.tracer.schema import Belief, BeliefStates, Trace
     from trace_mine.tracer.viewer import ShownEdit
 
 EPILOG = """\
@@ -150,12 +150,18 @@ def _with_beliefs(trace: Trace, columns: int) -> Iterator[str]:
     wrapped to so many columns.
     """
     beliefs = {belief.segment: belief for belief in trace.beliefs}
+    laws_of_states = {law.segment: law for law in trace.belief_states}
     for index, segment in enumerate(trace.segments):
         text = trace.text[segment.start : segment.end]
         yield text
         belief = beliefs.get(index)
-        if belief is not None and len(belief.outcomes) > 1:
-            yield "".join(f"    # {line}\n" for line in _law_lines(belief, columns - len("    # ")))
+        if belief is None or len(belief.outcomes) < 2:
+            continue
+        lines = [*_law_lines(belief, columns - len("    # "))]
+        law = laws_of_states.get(index)
+        if law is not None:
+            lines += _wrapped(_states_line(law), columns - len("    # "))
+        yield "".join(f"    # {line}\n" for line in lines)
 
 
 def _law_lines(belief: Belief, columns: int) -> Iterator[str]:
@@ -175,3 +181,26 @@ def _law_lines(belief: Belief, columns: int) -> Iterator[str]:
         for start in range(0, max(len(text), 1), room):
             yield f"  {' ' * len(number) if start else number}{text[start : start + room]}"
     yield from (f"  {line}" for line in more)
+
+
+def _wrapped(text: str, columns: int) -> Iterator[str]:
+    """Yield a long line in pieces, the later ones indented."""
+    yield text[:columns]
+    for start in range(columns, len(text), columns - 2):
+        yield f"  {text[start : start + columns - 2]}"
+
+
+def _states_line(law: BeliefStates) -> str:
+    """The law of the variables that vary, the likeliest states first."""
+    if law.absent:
+        return f"no law of states ({law.absent})"
+    masses: dict[tuple[str | None, ...], float] = {}
+    for state, probability in zip(law.states, law.probabilities, strict=True):
+        masses[state] = masses.get(state, 0.0) + probability
+    ranked = sorted(masses.items(), key=lambda each: -each[1])
+    lines = [
+        f"{mass:.3g} " + " ".join(f"{name}={value}" for name, value in zip(law.variables, state, strict=True))
+        for state, mass in ranked[:MAX_OUTCOMES]
+    ]
+    more = f", {len(ranked) - MAX_OUTCOMES} more" if len(ranked) > MAX_OUTCOMES else ""
+    return f"states before it was read: {one_line('; '.join(lines))}{more}" if law.variables else "one state"

@@ -50,6 +50,8 @@ def check_row(
         _check_record(made)
         _check_calls(made)
     if version > 5:
+        _check_windows(made)
+        _check_belief_states(made)
         _check_lengths("edits", len(made["edits"]), len(made["edit_lines"]))
         if min((*made["edit_lines"], *made["author_lines"]), default=0) < 0:
             raise ValueError(
@@ -89,6 +91,19 @@ def _check_record(columns: RowColumns) -> None:
         raise ValueError(f"expected steps, or a reason why there are none, got {shown(reason)}; see corpus/schema.py")
 
 
+def _check_windows(columns: RowColumns) -> None:
+    """Check that each law after a window is one of an exact belief, once for each window."""
+    beliefs = {belief["segment"]: belief for belief in columns["beliefs"]}
+    seen: set[tuple[int, int]] = set()
+    for window in columns["windows"]:
+        key = (window["segment"], window["commands"])
+        belief = beliefs.get(window["segment"])
+        if belief is None or belief["method"] != "exact" or key in seen or window["commands"] < 0:
+            raise ValueError(f"expected one law of an exact belief for each window, got {key}; see `windows`")
+        seen.add(key)
+        _check_lengths("windows", len(belief["outcomes"]), len(window["probabilities"]))
+
+
 def _check_calls(columns: RowColumns) -> None:
     """Check that calls are numbered in order, begin inside their callers, and share no step."""
     calls, num_steps = columns["calls"], len(columns["steps"])
@@ -109,6 +124,19 @@ def _check_calls(columns: RowColumns) -> None:
         seen.update(steps)
     if any(function["line"] < 0 for function in columns["source"]):
         raise ValueError("expected lines of functions from 0 on, got a negative one; count as the file does")
+
+
+def _check_belief_states(columns: RowColumns) -> None:
+    """Check that laws of states are those of the beliefs, one each, with indices that point at outcomes."""
+    laws, beliefs = columns["belief_states"], columns["beliefs"]
+    if laws and [law["segment"] for law in laws] != [belief["segment"] for belief in beliefs]:
+        raise ValueError(f"expected a law of states for each of {len(beliefs)} beliefs or none, got {len(laws)} laws")
+    for law, belief in zip(laws, beliefs, strict=False):
+        _check_lengths("belief_states", len(law["states"]), len(law["outcomes"]), len(law["probabilities"]))
+        for index in law["outcomes"]:
+            _check_index("belief_states.outcomes", index, len(belief["outcomes"]))
+        if bool(law["absent"]) == bool(law["states"]):
+            raise ValueError(f"expected states of a belief, or why there are none, got {shown(law['absent'])}")
 
 
 _READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card

@@ -15,6 +15,7 @@ from trace_mine.corpus.row_check import check_row
 from trace_mine.corpus.schema import (
     ORIGINS,
     BeliefColumns,
+    BeliefStateColumns,
     CallColumns,
     ChoiceColumns,
     EditColumns,
@@ -29,6 +30,7 @@ from trace_mine.tracer.inside.reasons import Reason, integrity_of
 from trace_mine.tracer.schema import (
     SCHEMA_VERSION,
     Belief,
+    BeliefStates,
     Choice,
     Drop,
     OpenedCall,
@@ -165,6 +167,7 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "steps": steps,
         "choices": [_choice(choice) for choice in trace.choices],
         "beliefs": [_belief(belief) for belief in trace.beliefs],
+        "belief_states": [_belief_states(law) for law in trace.belief_states],
         "source": [_source(function) for function in trace.source],
         "calls": [_call(number, call) for number, call in enumerate(trace.calls)],
         # JSON, not a record: names of variables differ from row to row, and Parquet has one schema for all.
@@ -204,6 +207,10 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "schema_version": SCHEMA_VERSION,
         "events": "" if trace.events is None else pack(trace.events),
         "edits": [_edit(edit) for edit in origin.edits],
+        "windows": [
+            {"segment": each.segment, "commands": each.commands, "probabilities": list(each.probabilities)}
+            for each in trace.windows
+        ],
         "edit_lines": list(origin.edit_lines),
         "author_lines": list(origin.author_lines),
         "no_session": "",
@@ -249,6 +256,19 @@ def _belief(belief: Belief) -> BeliefColumns:
         "probabilities": list(belief.probabilities),
         "method": belief.method,
         "stderr": list(belief.stderr),
+    }
+
+
+def _belief_states(law: BeliefStates) -> BeliefStateColumns:
+    named = [dict(zip(law.variables, state, strict=True)) for state in law.states]
+    return {
+        "segment": law.segment,
+        "variables": [printable(name) for name in law.variables],
+        # a variable without a value is in none of `states` either
+        "states": [json.dumps({name: text for name, text in each.items() if text is not None}) for each in named],
+        "outcomes": list(law.outcomes),
+        "probabilities": list(law.probabilities),
+        "absent": law.absent,
     }
 
 

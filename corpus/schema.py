@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from trace_mine.tracer.inside.protocol.answers import CommandKind
-from trace_mine.tracer.schema import INTEGRITIES, KINDS, METHODS, ROLES, SCHEMA_VERSION
+from trace_mine.tracer.schema import ABSENCES, INTEGRITIES, KINDS, METHODS, ROLES, SCHEMA_VERSION
 
 if TYPE_CHECKING:  # importing `datasets` takes a second, and workers that make rows don't need it
     import pyarrow
@@ -135,6 +135,44 @@ class BeliefColumns(TypedDict):
     stderr: Annotated[list[float], means("error of each probability: 0 if exact, a bound, or a standard error")]
 
 
+class WindowColumns(TypedDict):
+    """The law of an output for a reader who knows all commands before it, and the last few outputs alone."""
+
+    segment: Annotated[int, means("index in `segments` of the output; an exact belief of `beliefs` is of it", since=6)]
+    commands: Annotated[int, means("number of commands before it whose outputs the reader has seen", since=6)]
+    probabilities: Annotated[
+        list[float],
+        means("probability of each of that belief's `outcomes`; the rest is that of texts that it rules out", since=6),
+    ]
+
+
+class BeliefStateColumns(TypedDict):
+    """The joint law of the variables after a step and of its output, given all text before that output."""
+
+    segment: Annotated[int, means("that of the belief", since=6)]
+    variables: Annotated[
+        list[str], means("names of the variables whose value isn't the same in all states, sorted", since=6)
+    ]
+    states: Annotated[
+        list[str],
+        means(
+            "of each pair of a state and an outcome, JSON of `variables` after the step, in the form of `states`",
+            since=6,
+            is_json=True,
+        ),
+    ]
+    outcomes: Annotated[list[int], means("of each pair, the index of the output in the belief's `outcomes`", since=6)]
+    probabilities: Annotated[list[float], means("probability of each pair; they sum to 1", since=6)]
+    absent: Annotated[
+        str,
+        means(
+            f"why there are no states, else empty: {_listed(ABSENCES[1:])}",
+            words=ABSENCES,
+            since=6,
+        ),
+    ]
+
+
 class EditColumns(TypedDict):
     """A draw that was put into the program before it ran."""
 
@@ -173,6 +211,14 @@ class RowColumns(TypedDict):
     steps: Annotated[list[StepColumns], means("the commands in order")]
     choices: Annotated[list[ChoiceColumns], means("the draws in order; empty where the view hides no outcomes")]
     beliefs: Annotated[list[BeliefColumns], means("what each output could have been; empty where nothing is hidden")]
+    belief_states: Annotated[
+        list[BeliefStateColumns],
+        means(
+            "for each of `beliefs` the joint law of the variables after its step and of its output; none of rows whose "
+            "origin is a task",
+            since=6,
+        ),
+    ]
     source: Annotated[list[SourceColumns], means("the functions that the session opens, each once", since=4)]
     calls: Annotated[list[CallColumns], means("the calls that the session opens, in the order of their begin", since=4)]
     states: Annotated[
@@ -242,6 +288,10 @@ class RowColumns(TypedDict):
         ),
     ]
     edits: Annotated[list[EditColumns], means("draws that `--inject` put into the program; mostly none", since=5)]
+    windows: Annotated[
+        list[WindowColumns],
+        means("laws after the last few commands alone (`--windows`), by output and number of commands", since=6),
+    ]
     edit_lines: Annotated[
         list[int],
         means(

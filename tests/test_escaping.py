@@ -535,6 +535,7 @@ ELSEWHERE = {
     "eval/__main__.py:reproduce": "a path of --out",
     "eval/__main__.py:tasks": "a path of --out",
     "eval/real_beliefs_command.py:commands": "through the table of trace-eval",
+    "eval/real_beliefs_command.py:report": "paths of --out",
     "eval/real_beliefs_command.py:score": "a number and --out",
     "eval/real_beliefs_command.py:tasks": "a path of --out",
     "tokenizer/__main__.py:fit": "JSON",

@@ -149,11 +149,20 @@ class Attempt:
         )
         if not driven.outcomes:
             return trace
-        choices, beliefs, failure = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
-        beliefs, failure = not_contradicted(beliefs, failure, driven.kept)
+        believed = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
+        believed = not_contradicted(believed, driven.kept)
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
-        kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
-        return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+        kept = dict(trace.kept_whole)
+        if believed.failure is not None:
+            kept[Reason.BELIEFS_END_EARLY.value] = 1
+        return replace(
+            trace,
+            choices=believed.choices,
+            beliefs=believed.beliefs,
+            belief_states=believed.states,
+            windows=believed.windows,
+            kept_whole=kept,
+        )
 
     def _set_up(self, driven: DriveSummary) -> str:
         """The source that runs before the first command: the snippet's, and the names that opened bodies need.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TypeVar
 
 from trace_mine.tracer.config import TracerConfig
@@ -30,7 +31,7 @@ from trace_mine.tracer.inside.protocol.jobs import (
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.rounds import Failed, result_of
 from trace_mine.tracer.sandbox import Worker
-from trace_mine.tracer.schema import Belief, Choice, Snippet, Step
+from trace_mine.tracer.schema import Belief, BeliefStates, Choice, Snippet, Step, WindowBelief
 from trace_mine.tracer.two_worlds import library_inside
 from trace_mine.tracer.views import question
 
@@ -46,6 +47,25 @@ BELIEF_SEEDS = 64
 """Runs over which beliefs are averaged where a draw can't be enumerated.
 
 Of 64, a probability has a standard error of 1/16 at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Believed:
+    """What a session's hidden outcomes are known by.
+
+    Attributes:
+        choices: in the order in which they were made.
+        beliefs: in the order of the text.
+        states: the law of the variables, one for each belief.
+        windows: laws of the exact ones' outputs after the last few commands alone.
+        failure: the reason why there are fewer beliefs than outputs, None if there are not.
+    """
+
+    choices: tuple[Choice, ...]
+    beliefs: tuple[Belief, ...]
+    states: tuple[BeliefStates, ...]
+    windows: tuple[WindowBelief, ...]
+    failure: str | None
 
 
 def seed_of(config: TracerConfig, snippet: Snippet) -> int:
@@ -102,6 +122,7 @@ def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewR
         asked=questions_of(config, snippet),
         seed=seed_of(config, snippet),
         repeats=view.repeats,
+        uncertain=view.uncertain,
         has_draws=has_draws,
         max_seconds=OPENING_SHARE * config.limits.cpu_seconds,
     )
@@ -114,17 +135,13 @@ def believe(
     steps: list[Step],
     rendered: repl.Rendered,
     outcomes: Sequence[DrawnOutcome],
-) -> tuple[tuple[Choice, ...], tuple[Belief, ...], str | None]:
+) -> Believed:
     """The choices and beliefs of a session.
 
     Args:
         steps: the session's steps; their commands and outputs are all that the job gets of it.
         rendered: the session's text. A belief is about one segment of it: the output of its command.
         outcomes: the outcomes of the session's draws, in order.
-
-    Returns:
-        The choices in the order in which they were made, the beliefs in the order of the text, and the reason why there
-        are fewer beliefs than outputs, None if there are not.
 
     Raises:
         Failed: the job itself failed, or the session's draws are not those that were recorded.
@@ -135,6 +152,7 @@ def believe(
         outcomes=tuple(outcomes),
         laws=laws_of(config),
         num_seeds=BELIEF_SEEDS,
+        windows=config.windows,
         max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
     )
     report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch)
@@ -164,25 +182,44 @@ def believe(
         )
         for choice in report.choices
     )
-    return choices, beliefs, report.failure
+    windows = tuple(
+        WindowBelief(segment=shown[each.command], commands=each.window, probabilities=each.probabilities)
+        for each in report.windows
+    )
+    states = tuple(
+        BeliefStates(
+            segment=shown[law.command],
+            variables=law.variables,
+            states=law.states,
+            outcomes=law.outcomes,
+            probabilities=law.probabilities,
+            absent=law.absent,
+        )
+        for law in report.states
+    )
+    return Believed(choices=choices, beliefs=beliefs, states=states, windows=windows, failure=report.failure)
 
 
-def not_contradicted(
-    beliefs: tuple[Belief, ...], failure: str | None, kept: Mapping[str, int]
-) -> tuple[tuple[Belief, ...], str | None]:
+def not_contradicted(believed: Believed, kept: Mapping[str, int]) -> Believed:
     """The beliefs that hold where the driver lost the states, and why the others are left out.
 
     The same states, followed by the same engine, contradicted the session in the driver: what they lack may matter to
     beliefs, too, whether or not these met it. Such beliefs were called exact. Sampled ones claim no more than they are.
 
     Args:
-        failure: why there are fewer beliefs than outputs already, None if there are not.
+        believed: what was found.
         kept: what the driver counted, by reason.
     """
     if Reason.SUPPORT_LOST not in kept:
-        return beliefs, failure
-    sampled = tuple(belief for belief in beliefs if belief.method == "sampled")
-    return sampled, failure or (None if len(sampled) == len(beliefs) else Reason.SUPPORT_LOST.value)
+        return believed
+    sampled = [belief.method == "sampled" for belief in believed.beliefs]
+    return replace(
+        believed,
+        beliefs=tuple(compress(believed.beliefs, sampled)),
+        states=tuple(compress(believed.states, sampled)),
+        windows=(),  # they are of exact beliefs
+        failure=believed.failure or (None if all(sampled) else Reason.SUPPORT_LOST.value),
+    )
 
 
 R = TypeVar("R")
@@ -221,6 +258,26 @@ def _followed(
                 return answer
         return result_of(worker.run(job, replace(config.limits, forks=0)), kind, wanted)
     return result_of(worker.run(job), kind, wanted)
+
+
+def windows_of(
+    config: TracerConfig, worker: Worker, commands: Sequence[tuple[str, str]], code: str, windows: Sequence[int]
+) -> BeliefsReport | str:
+    """The beliefs of commands after the silent ``code``, with their laws after windows; or, as text, why not."""
+    job = BeliefsJob(
+        program=Program(code=code),
+        commands=tuple(commands),
+        outcomes=None,
+        laws=laws_of(config),
+        num_seeds=1,
+        max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
+        windows=tuple(windows),
+    )
+    try:
+        report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure)
+    except Failed as failed:
+        return f"{failed.drop.reason}: {failed.drop.evidence}"
+    return report if report.failure is None else report.failure
 
 
 def automaton_of(

@@ -277,6 +277,78 @@ class Belief:
             )
 
 
+ABSENCES = ("", "many_states", "long", "undrawn", "sampled")
+"""Why a belief has no law of the states: see ``BeliefStates.absent``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeliefStates:
+    """The joint law of the variables after a step and of its output, given all text before that output.
+
+    Its sum over states is the belief of the same segment. Its part with the outcome that was shown, divided by its
+    mass, is the law of the variables given the text up to the output's end. The method, and the error of a probability,
+    are those of the belief.
+
+    Attributes:
+        segment: that of the belief.
+        variables: the names of those whose value, as ``Step.state`` has it, is not the same in all states; sorted.
+        states: of each pair of a state and an outcome, the values of ``variables`` as text; None where one has none.
+        outcomes: of each pair, the index of the output in the belief's outcomes.
+        probabilities: of the pairs; they sum to 1.
+        absent: why there are none, else "": ``many_states`` (more than 64), ``long`` (more than 20,000 characters),
+            ``undrawn`` (a variable holds a continuous draw that nothing has looked at), ``sampled`` (of such a belief
+            states are examples).
+
+    Raises:
+        ValueError: lists that go together are of several lengths, or ``absent`` is unknown or contradicts them.
+    """
+
+    segment: int
+    variables: tuple[str, ...]
+    states: tuple[tuple[str | None, ...], ...]
+    outcomes: tuple[int, ...]
+    probabilities: tuple[float, ...]
+    absent: str
+
+    def __post_init__(self) -> None:
+        if self.absent not in ABSENCES or bool(self.absent) == bool(self.states):
+            raise ValueError(f"expected states, or a word of {ABSENCES} for why not, got {self.absent!r}; give one")
+        if not len(self.states) == len(self.outcomes) == len(self.probabilities) or any(
+            len(state) != len(self.variables) for state in self.states
+        ):
+            raise ValueError(
+                f"expected an outcome and a probability for each state of a BeliefStates, with a value for each of "
+                f"{len(self.variables)} variables, got {len(self.states)} states, {len(self.outcomes)} outcomes and "
+                f"{len(self.probabilities)} probabilities; align them"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowBelief:
+    """The law of an output for a reader who knows the session's commands, and the last few outputs alone.
+
+    Attributes:
+        segment: the index, in ``Trace.segments``, of the output; one of ``Trace.beliefs`` is about it and ``exact``.
+        commands: the number of commands before it whose outputs the reader has seen.
+        probabilities: of that belief's ``outcomes``, in their order. They sum to less than 1 where an output that the
+            reader has not seen rules others out.
+
+    Raises:
+        ValueError: ``commands`` is negative, or a probability is none.
+    """
+
+    segment: int
+    commands: int
+    probabilities: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.commands < 0 or not all(0 <= each <= 1 for each in self.probabilities):
+            raise ValueError(
+                f"expected a number of commands and probabilities, got {self.commands} and {self.probabilities}; "
+                "give numbers from 0 on, and from 0 to 1"
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedFunction:
     """A function whose body a session shows.
@@ -392,6 +464,8 @@ class Trace:
             where no step shows it.
         choices: the choices in the order in which they were made; none in a view that hides nothing.
         beliefs: the beliefs in the order of the text; none in a view that hides nothing.
+        windows: what was to be believed of the same outputs after the last few commands alone; none unless asked for.
+        belief_states: the laws of the variables, one for each of ``beliefs``; none of generated sessions.
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
             are written from them; rows do not have them.
         source: the functions that the session opens, each once, in the order in which they are opened.
@@ -430,6 +504,8 @@ class Trace:
     differs_at: int | None = None
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
+    windows: tuple[WindowBelief, ...] = ()
+    belief_states: tuple[BeliefStates, ...] = ()
     frames: tuple[NativeFrame, ...] = ()
     source: tuple[OpenedFunction, ...] = ()
     calls: tuple[OpenedCall, ...] = ()

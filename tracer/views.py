@@ -12,7 +12,9 @@
 Modifiers: ``every:K`` (commands between two reveals, 0 for none but the program's own output), ``full`` or ``partial``
 (all variables or one, drawn independently of the state), ``print`` or ``echo``, ``repeats`` (with ``written`` or
 ``partial``, also reveals that tell nothing: of a value that the text gave, under this name or another one of it, and
-that can't have changed). Parts are joined by ``+``.
+that can't have changed), ``uncertain`` (with a view that hides outcomes: each reveal asks what the text doesn't tell: a
+variable, its length, an item, its remainder, an attribute, and there is none where all is certain). Parts are joined by
+``+``.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class View:
         partial: a reveal shows one variable, drawn independently of the state; else all of them.
         style: ``echo`` reveals by an expression, ``print`` by a call of print.
         repeats: reveals that tell nothing are shown, too.
+        uncertain: reveals ask what the text doesn't tell, by how uncertain the answers are.
         prior: where the values of hidden inputs come from, one of PRIORS; None without ``inverse``.
         inputs: for the prior ``declared``, variables with the values that they may have, as source text.
 
@@ -62,6 +65,7 @@ class View:
     partial: bool = True
     style: str = "echo"
     repeats: bool = False
+    uncertain: bool = False
     prior: str | None = None
     inputs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
@@ -76,6 +80,11 @@ class View:
             )
         if self.every is not None and self.every < 0:
             raise ViewError(f"expected View.every >= 0, got {self.every}; give 0 for no reveals but the program's own")
+        if self.uncertain and not (self.hides and self.partial and not self.repeats):
+            raise ViewError(
+                "expected View.uncertain with a view that hides outcomes and partial reveals, got another; write "
+                "branch+uncertain"
+            )
 
     @property
     def hides(self) -> bool:
@@ -99,6 +108,8 @@ class View:
             fields |= {"every": self.every, "partial": self.partial}
         if self.repeats:
             fields["repeats"] = True
+        if self.uncertain:
+            fields["uncertain"] = True
         if self.prior is not None:
             fields["prior"] = self.prior
         if self.inputs:
@@ -124,7 +135,7 @@ def parse_view(text: str) -> View:
     every: int | None = None
     partial = True
     style = "echo"
-    repeats = False
+    repeats = uncertain = False
     for part in text.split("+"):
         name, _, rest = part.strip().partition(":")
         if name == "inverse":
@@ -144,10 +155,13 @@ def parse_view(text: str) -> View:
             style = part
         elif part == "repeats":
             repeats = True
+        elif part == "uncertain":
+            uncertain = True
         else:
             raise ViewError(
                 f"expected a view made of {', '.join(POLICIES)}, inverse:grid, inverse:NAME=A|B, every:NUMBER, "
-                f"partial, full, repeats, {', '.join(STYLES)}, joined by +, got {part!r}; write some of these"
+                f"partial, full, repeats, uncertain, {', '.join(STYLES)}, joined by +, got {part!r}; "
+                "write some of these"
             )
     _check_parts(text, policies, priors)
     # once each: ``inverse:n=1|2+inverse:m=3|4`` names its policy twice
@@ -160,6 +174,7 @@ def parse_view(text: str) -> View:
         partial=partial,
         style=style,
         repeats=repeats,
+        uncertain=uncertain,
         prior=next(iter(priors), None),
         inputs=tuple(inputs),
     )

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from trace_mine.tracer.schema import Belief, OpenedCall, Segment, Step, Trace, Verification
+from trace_mine.tracer.schema import Belief, BeliefStates, OpenedCall, Segment, Step, Trace, Verification
 from trace_mine.tracer.viewer import ShownEdit
 
 # Any: the columns of a row whose file says what they are; what does not fit raises.
 _LATER: Mapping[str, Any] = {
+    "belief_states": (),
     "calls": (),
     "printed_by": (),
     "states_verified": 0,
@@ -62,6 +63,19 @@ def trace_of(columns: Mapping[str, Any]) -> Trace:
                 stderr=tuple(belief["stderr"]),
             )
             for belief in row["beliefs"]
+        ),
+        belief_states=tuple(
+            BeliefStates(
+                segment=law["segment"],
+                variables=tuple(law["variables"]),
+                states=tuple(
+                    tuple(named.get(name) for name in law["variables"]) for named in map(json.loads, law["states"])
+                ),
+                outcomes=tuple(law["outcomes"]),
+                probabilities=tuple(law["probabilities"]),
+                absent=law["absent"],
+            )
+            for law in row["belief_states"] or ()
         ),
         calls=tuple(
             OpenedCall(

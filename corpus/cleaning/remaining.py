@@ -47,6 +47,13 @@ def _columns(trace: Trace) -> Iterator[tuple[str, str]]:
     yield "setup", "\n".join(map(str, json_texts(dict(trace.setup))))
     yield "choices", "\n".join(text for choice in trace.choices for text in (choice.place, *choice.outcomes))
     yield "beliefs", "\n".join(dict.fromkeys(text for belief in trace.beliefs for text in belief.outcomes))
+    texts = dict.fromkeys(
+        f"{name} = {value}"
+        for law in trace.belief_states
+        for state in law.states
+        for name, value in zip(law.variables, state, strict=True)
+    )
+    yield "belief_states", "\n".join(texts)
     yield "view", json.dumps(dict(trace.view), ensure_ascii=False)
     if trace.events is not None:
         yield "events", "\n".join(dict.fromkeys(_event_texts(trace.events)))

@@ -14,7 +14,7 @@ import json
 import random
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,20 @@ class _Draws:
 
 def runs_of(row: dict[str, Any], root: Path) -> Iterator[tuple[float, list[str]]]:
     """Yield (probability, what each command shows) of every way in which the session's draws may fall."""
+    for weight, shown in runs_with(row, root, lambda namespace: None):
+        yield weight, [text for text, _ in shown]
+
+
+def runs_with(
+    row: dict[str, Any], root: Path, look: Callable[[dict[str, Any]], Any]
+) -> Iterator[tuple[float, list[tuple[str, Any]]]]:
+    """Yield (probability, what each command shows and what ``look`` sees in the namespace after it) of every way."""
     waiting: list[list[int]] = [[]]
     num_runs = 0
     while waiting:
         given = waiting.pop()
         draws = _Draws(given)
-        texts = _texts(row, root, draws)
+        texts = _texts(row, root, draws, look)
         num_runs += 1
         assert num_runs <= MOST_RUNS, "too many ways for brute force"
         for place in range(len(given), len(draws.taken)):
@@ -66,7 +74,9 @@ def runs_of(row: dict[str, Any], root: Path) -> Iterator[tuple[float, list[str]]
         yield weight, texts
 
 
-def _texts(row: dict[str, Any], root: Path, draws: _Draws) -> list[str]:
+def _texts(
+    row: dict[str, Any], root: Path, draws: _Draws, look: Callable[[dict[str, Any]], Any]
+) -> list[tuple[str, Any]]:
     setup = json.loads(row["setup"])
     paths = [str(root / folder) for folder in setup["sys_path"]]
     before = random.random, random.choice
@@ -79,7 +89,7 @@ def _texts(row: dict[str, Any], root: Path, draws: _Draws) -> list[str]:
             namespace |= vars(importlib.import_module(setup["module"]))
             namespace["__name__"] = "__main__"
         exec(setup["code"], namespace)
-        return [_shown(step["source"], namespace) for step in row["steps"]]
+        return [(_shown(step["source"], namespace), look(namespace)) for step in row["steps"]]
     finally:
         random.random, random.choice = before
         del sys.path[: len(paths)]
@@ -96,6 +106,43 @@ def _shown(source: str, namespace: dict[str, Any]) -> str:
             text = f"Traceback (most recent call last):\n    ...\n{last}"  # alone, as a doctest shows it
     lines = text.removesuffix("\n").split("\n")
     return "\n".join(line if line.strip() else "<BLANKLINE>" for line in lines) if text else ""
+
+
+def variables_of(namespace: dict[str, Any]) -> dict[str, str]:
+    """The variables of plain data, by their ``repr``."""
+    return {
+        name: repr(value)
+        for name, value in namespace.items()
+        if not name.startswith("__") and type(value) in (int, str, bool, float, type(None), list, tuple, dict)
+    }
+
+
+def worst_difference_of_states(row: dict[str, Any], root: Path) -> float:
+    """The largest difference between a probability of a joint law of states and outputs, and that over all runs.
+
+    Of sessions whose variables that vary hold plain data.
+    """
+    runs = [*runs_with(row, root, variables_of)]
+    shown = [step["output"] for step in row["steps"]]
+    worst = 0.0
+    for belief, told in zip(row["beliefs"], row["belief_states"], strict=True):
+        if told["absent"]:
+            continue
+        step = row["segments"][belief["segment"]]["step"]
+        law: dict[tuple[str, str], float] = collections.defaultdict(float)
+        for weight, seen in runs:
+            if [text for text, _ in seen[:step]] == shown[:step]:
+                text, variables = seen[step]
+                state = {name: variables[name] for name in told["variables"] if name in variables}
+                law[json.dumps(state, sort_keys=True), text] += weight
+        total = sum(law.values())
+        ours = {
+            (json.dumps(json.loads(state), sort_keys=True), belief["outcomes"][outcome]): probability
+            for state, outcome, probability in zip(told["states"], told["outcomes"], told["probabilities"], strict=True)
+        }
+        for key in {*law, *ours}:
+            worst = max(worst, abs(law.get(key, 0.0) / total - ours.get(key, 0.0)))
+    return worst
 
 
 def worst_difference(row: dict[str, Any], root: Path) -> float:

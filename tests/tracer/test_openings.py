@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from trace_mine.tracer.hiding import not_contradicted
+from trace_mine.tracer.hiding import Believed, not_contradicted
 from trace_mine.tracer.inside.observe.reveals import Reveals
 from trace_mine.tracer.inside.program import fresh_namespace
 from trace_mine.tracer.inside.protocol.jobs import Program
@@ -22,7 +23,7 @@ from trace_mine.tracer.inside.views.opens_agreed import OpensAgreed
 from trace_mine.tracer.inside.views.opens_all import MOST_REVEALS, OpensAll
 from trace_mine.tracer.inside.views.opens_spaced import OpensSpaced
 from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, Spacing
-from trace_mine.tracer.schema import Belief
+from trace_mine.tracer.schema import Belief, BeliefStates
 
 IF, LOOP, TRY = (ast.parse(text).body[0] for text in ("if x: y()", "for i in x: y()", "try: y()\nexcept E: z()"))
 RETURNING = ast.parse("def f():\n  for i in x:\n    return i").body[0].body[0]  # type: ignore[attr-defined]
@@ -454,8 +455,15 @@ def test_no_belief_is_called_exact_where_the_states_were_wrong() -> None:
     def belief(method: str) -> Belief:
         return Belief(segment=0, outcomes=("1",), probabilities=(1.0,), method=method, stderr=(0.0,))
 
+    def law(absent: str) -> BeliefStates:
+        return BeliefStates(segment=0, variables=(), states=(), outcomes=(), probabilities=(), absent=absent)
+
     beliefs = tuple(map(belief, ("exact", "bounded", "sampled")))
-    assert not_contradicted(beliefs, None, {Reason.OPENING_SPENT: 1}) == (beliefs, None)
-    assert not_contradicted(beliefs, None, {Reason.SUPPORT_LOST: 1}) == (beliefs[2:], "support_lost")
-    assert not_contradicted(beliefs[2:], None, {Reason.SUPPORT_LOST: 1}) == (beliefs[2:], None)
-    assert not_contradicted(beliefs, "Spent", {Reason.SUPPORT_LOST: 1}) == (beliefs[2:], "Spent")
+    states = tuple(map(law, ("long", "undrawn", "sampled")))
+    found = Believed(choices=(), beliefs=beliefs, states=states, failure=None)
+    sampled = replace(found, beliefs=beliefs[2:], states=states[2:])
+    assert not_contradicted(found, {Reason.OPENING_SPENT: 1}) == found
+    assert not_contradicted(found, {Reason.SUPPORT_LOST: 1}) == replace(sampled, failure="support_lost")
+    assert not_contradicted(sampled, {Reason.SUPPORT_LOST: 1}) == sampled
+    spent = replace(found, failure="Spent")
+    assert not_contradicted(spent, {Reason.SUPPORT_LOST: 1}) == replace(sampled, failure="Spent")

@@ -122,7 +122,7 @@ def _records(
         word = secrets.token_hex(16)
         given = {
             "programs": batch,
-            "wanted": {**options.as_config(), "reveals": options.reveals, "seed": seed},
+            "wanted": {**options.as_config(), "reveals": options.reveals, "draws": options.draws, "seed": seed},
             "seconds": RUN_SECONDS,
         }
         source = _PROGRAM.format(word=word, given=json.dumps(given))

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.observe.reveals import NOT_STATE
 from trace_mine.tracer.inside.protocol.jobs import Program
-from trace_mine.tracer.inside.states import beliefs, support
+from trace_mine.tracer.inside.states import beliefs, state_laws, support
 from trace_mine.tracer.inside.states.world import World
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "reference"))
@@ -77,28 +79,59 @@ class TooMany(Exception):
     pass
 
 
-def runs(commands: list[str]) -> list[tuple[float, list[str]]]:
+Table = dict[str, str]
+
+
+def look(namespace: dict[str, object]) -> Table:
+    """The variables as texts, in the form of the column ``states``."""
+    return {
+        name: values.text(values.snapshot(value))
+        for name, value in namespace.items()
+        if not name.startswith("__")
+        and not isinstance(value, NOT_STATE)
+        and not type(value).__name__.endswith("iterator")
+    }
+
+
+def runs(commands: list[str]) -> list[tuple[float, list[str], list[Table]]]:
     row = {
         "steps": [{"source": source} for source in commands],
         "setup": json.dumps({"sys_path": [], "module": None, "code": SETUP}),
     }
-    found: list[tuple[float, list[str]]] = []
-    for run in edited_runs.runs_of(row, Path()):
-        found.append(run)
+    found: list[tuple[float, list[str], list[Table]]] = []
+    for weight, seen in edited_runs.runs_with(row, Path(), look):
+        found.append((weight, [text for text, _ in seen], [table for _, table in seen]))
         if len(found) > 400:
             raise TooMany
     return found
 
 
-def exact_laws(paths: list[tuple[float, list[str]]], shown: list[str]) -> Iterator[tuple[int, dict[str, float]]]:
+Runs = list[tuple[float, list[str], list[Table]]]
+
+
+def exact_laws(paths: Runs, shown: list[str]) -> Iterator[tuple[int, dict[str, float], dict[tuple[str, str], float]]]:
+    """Of each output its law, and the joint law of it and of the variables, as JSON."""
     for step, text in enumerate(shown):
-        agreeing = [(weight, texts) for weight, texts in paths if texts[:step] == shown[:step]]
-        total = sum(weight for weight, _ in agreeing)
+        agreeing = [(weight, texts, tables[step]) for weight, texts, tables in paths if texts[:step] == shown[:step]]
+        total = sum(weight for weight, *_ in agreeing)
         law: dict[str, float] = collections.defaultdict(float)
-        for weight, texts in agreeing:
+        joint: dict[tuple[str, str], float] = collections.defaultdict(float)
+        for weight, texts, table in agreeing:
             law[texts[step]] += weight / total
+            joint[json.dumps(table, sort_keys=True), texts[step]] += weight / total
         if text:
-            yield step, law
+            yield step, law, joint
+
+
+def varying(joint: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """The joint law with the variables alone that vary."""
+    tables = {told: json.loads(told) for told, _ in joint}
+    names = sorted({name for table in tables.values() for name in table})
+    kept = [name for name in names if len({table.get(name) for table in tables.values()}) > 1]
+    law: dict[tuple[str, str], float] = collections.defaultdict(float)
+    for (told, text), mass in joint.items():
+        law[json.dumps([tables[told].get(name) for name in kept]), text] += mass
+    return {**law, (json.dumps(kept), "names"): 1.0}
 
 
 def hold(commands: list[str], number: int) -> None:
@@ -107,16 +140,29 @@ def hold(commands: list[str], number: int) -> None:
         paths = runs(commands)
     except (TooMany, AssertionError):
         return
-    if any("TypeError" in text and "float" in text for _, texts in paths for text in texts):
+    if any("TypeError" in text and "float" in text for _, texts, _ in paths for text in texts):
         return  # taken for a refusal of a lazy real: draws are sampled
     shown = paths[number % len(paths)][1]
     found = beliefs.beliefs_of([*zip(commands, shown, strict=True)], make_world, seeds=1, max_seconds=60)
     assert found.failure is None, found.failure
     told = {each.command: each for each in found.beliefs}
-    for step, law in exact_laws(paths, shown):
+    states = {each.command: each for each in found.states}
+    for step, law, joint in exact_laws(paths, shown):
         ours = dict(zip(told[step].outcomes, told[step].probabilities, strict=True))
         assert told[step].method == "exact"
         assert ours.keys() == law.keys() and all(abs(ours[text] - law[text]) < 1e-12 for text in law), (ours, law)
+        if states[step].absent:
+            assert states[step].absent == "many_states" and len({table for table, _ in joint}) > state_laws.MOST_STATES
+            continue
+        exact = varying(joint)
+        mine = {(json.dumps([*states[step].variables]), "names"): 1.0}
+        for state, outcome, probability in zip(
+            states[step].states, states[step].outcomes, states[step].probabilities, strict=True
+        ):
+            key = json.dumps([*state]), told[step].outcomes[outcome]
+            assert key not in mine
+            mine[key] = probability
+        assert mine.keys() == exact.keys() and all(abs(mine[key] - exact[key]) < 1e-12 for key in exact), (mine, exact)
 
 
 @pytest.mark.parametrize(("num_items", "num_runs"), [(6, 3_000), (8, 6_000)])

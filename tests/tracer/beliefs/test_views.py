@@ -77,6 +77,36 @@ except ZeroDivisionError:
 print(r > 3)
 print(r)
 """,
+    "exceptions that are shown": """
+from random import random, choice
+def at(v, k):
+    v = v[:choice([1, 2, 3])]
+    w = v[k] + 1
+    for i in range(2):
+        w += 4 // choice([0, 1, 2])
+        if random() < 0.5:
+            v.append(w)
+    v[2] = w
+    return v
+def around(v):
+    try:
+        return at(v, 0)
+    finally:
+        v.clear()
+z = at([4, 5, 6], 1)
+print(z)
+""",
+    "causes of exceptions": """
+from random import choice
+def f(d):
+    for k in 'ab':
+        try:
+            n = d[choice('ab')]
+        except KeyError:
+            n = 1 // choice([0, 1])
+    return n
+print(f({'a': 1}))
+""",
     "hidden case": """
 from random import choice
 kind = choice(['a', 'b', 'c'])
@@ -207,14 +237,14 @@ def test_what_is_hidden_is_not_in_the_commands() -> None:
     for name, source in GAMES.items():
         opening = {trace(source, "branch+every:0", seed).steps[0].source for seed in range(6)}
         assert len(opening) == 1, name
-        commands = {
-            tuple(
-                step.source
-                for step in itertools.takewhile(lambda s: not s.output, trace(source, "branch+every:0", seed).steps)
-            )
-            for seed in range(12)
-        }
-        assert len(commands) == 1, name
+        commands = set()
+        for seed in range(12):
+            steps = trace(source, "branch+every:0", seed).steps
+            silent = sum(1 for _ in itertools.takewhile(lambda step: not step.output, steps))
+            # with the command that shows something: where one session shows a traceback, another may go on in silence
+            commands.add(tuple(step.source for step in steps[: silent + 1]))
+        longest = max(commands, key=len)
+        assert all(longest[: len(each)] == each for each in commands), name
 
 
 def test_early_returns_stay_whole_and_straight_bodies_open() -> None:

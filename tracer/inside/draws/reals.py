@@ -32,7 +32,7 @@ import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from types import FunctionType
-from typing import Any, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 _normal = statistics.NormalDist()
 _infinity = math.inf
@@ -128,9 +128,11 @@ class Variable:
 
     Attributes:
         pinned: the value that an actual run drew. Comparisons come out as it says, and are choices all the same.
+        num_restored: those without a value that snapshots brought back so far, of all.
     """
 
     __slots__ = ("high", "law", "low", "pinned", "value")
+    num_restored: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -149,7 +151,7 @@ class Variable:
 
     def __reduce__(self) -> tuple[object, ...]:
         # Snapshots pickle variables: what is known of a draw that a variable of the program holds is part of the state.
-        return Variable, (self.law, self.low, self.high, self.value, self.pinned)
+        return _restored, (self.law, self.low, self.high, self.value, self.pinned)
 
     def below(self, x: float, pinned: bool | None) -> bool:
         """Return True if v < x: a choice where the interval leaves that open.
@@ -179,6 +181,12 @@ class Variable:
                 q = ask().sample(f"{_names[self.law]} {why}")
                 self.value = within(self.law, self.low, self.high, q)
         return self.value
+
+
+def _restored(law: str, low: float, high: float, value: float | None, pinned: float | None) -> Variable:
+    """A variable out of a snapshot."""
+    Variable.num_restored += value is None
+    return Variable(law, low, high, value, pinned)
 
 
 _names = {"uniform": "random", "normal": "gauss", "exponential": "expovariate"}

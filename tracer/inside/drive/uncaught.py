@@ -37,11 +37,14 @@ DEEPEST = 5
 """Groups within one another whose members are shown."""
 
 
-def show_uncaught(writer: SessionWriter, raised: Raised) -> None:
+def show_uncaught(writer: SessionWriter, raised: Raised, *, hides: bool) -> None:
     """Raise an uncaught exception by a command of its own, where its traceback lacks or something belongs above it.
 
     It lacks where the command that raised it printed something as well, since a doctest shows either. A
     KeyboardInterrupt is left as it is, which would end a doctest.
+
+    Where outcomes are hidden (``hides``) nothing is shown above a traceback: the command would be rewritten to keep the
+    exception, and its text would tell that it raises.
     """
     error = raised.error
     if issubclass(type(error), KeyboardInterrupt):
@@ -49,7 +52,7 @@ def show_uncaught(writer: SessionWriter, raised: Raised) -> None:
     message = writer.message_of(error)
     if message is None or not doctext.is_showable_message(message):
         return  # what can be told of it is told where it was raised
-    above = _above(error)
+    above = [] if hides else _above(error)
     if writer.commands[raised.index].error is not None and not above:
         return
     inside = raised.inside

@@ -257,6 +257,7 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
             style=view.style,
             seed=view.seed,
             repeats=view.repeats,
+            uncertain=view.uncertain,
             asked=view.asked,
         )
 
@@ -365,7 +366,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         driver.block(tree.body, frame)
     except Raised as raised:
         error = raised.error
-        show_uncaught(writer, raised)
+        show_uncaught(writer, raised, hides=driver.opening.hides)
     except Signal as signal:  # the compiler refused a ``break`` or ``return`` out of place above
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
     driver.calls.finish(frame, 1, "<module>", comparable_lines(tree.body))

@@ -192,7 +192,7 @@ class Reveals:
             (key, field)
             for key, field in values.attributes(value).items()
             # ``__name`` would be mangled, or is Python's own
-            if key.isidentifier() and not key.startswith("__") and not _is_property(kind, key)
+            if key.isidentifier() and not key.startswith("__") and not is_property(kind, key)
         ]
 
 
@@ -210,7 +210,7 @@ def _place_of(value: object, owner: int, name: str) -> tuple[int, str]:
     return (owner, name) if type(value) in _IMMUTABLE else (identity(value), "")
 
 
-def _is_property(kind: type, name: str) -> bool:
+def is_property(kind: type, name: str) -> bool:
     """Return True if reading the attribute runs a descriptor of the class, which may be the snippet's code.
 
     Python asks descriptors with ``__set__`` before the instance's dictionary; those of slots are C code.

@@ -52,6 +52,38 @@ class CommandBelief(Record):
 
 
 @record
+class CommandWindow(Record):
+    """The law of a command's output after the outputs of the last ``window`` commands; see
+    ``trace_mine.tracer.schema.WindowBelief``.
+    """
+
+    command: Count
+    window: Count
+    # of the outcomes of the command's belief, in their order: they sum to less than 1 where the window allows others
+    probabilities: tuple[Probability, ...]
+
+
+@record
+class CommandStates(Record):
+    """The joint law of variables and of a command's output; see ``trace_mine.tracer.schema.BeliefStates``."""
+
+    command: Count
+    variables: tuple[Name, ...]
+    states: tuple[tuple[str | None, ...], ...]
+    outcomes: tuple[Count, ...]
+    probabilities: tuple[Probability, ...]
+    absent: Literal["", "many_states", "long", "undrawn", "sampled"]
+
+    def agree(self) -> None:
+        if not len(self.states) == len(self.outcomes) == len(self.probabilities):
+            raise ProtocolError("expected an outcome and a probability for each state of a law, got more or fewer")
+        if bool(self.absent) == bool(self.states):
+            raise ProtocolError("expected the states of a law, or why there are none, got both or neither")
+        if not {*map(len, self.states)} <= {len(self.variables)}:
+            raise ProtocolError("expected a value for each variable of a law, got more or fewer")
+
+
+@record
 class CommandChoice(Record):
     """One choice that a command made; see ``trace_mine.tracer.schema.Choice``."""
 
@@ -73,6 +105,7 @@ class BeliefsReport(Record):
 
     ``failure`` says why there are fewer beliefs than outputs, ``mismatch`` how the session's draws differ from the
     recorded ones, so that there are no choices; both are None where all is well. ``num_forked`` counts forks.
+    ``states`` are the laws of the variables, one for each belief.
     """
 
     beliefs: tuple[CommandBelief, ...]
@@ -80,6 +113,15 @@ class BeliefsReport(Record):
     choices: tuple[CommandChoice, ...]
     mismatch: Evidence | None
     num_forked: Count
+    windows: tuple[CommandWindow, ...] = ()
+    states: tuple[CommandStates, ...] = ()
+
+    def agree(self) -> None:
+        if len(self.states) != len(self.beliefs) or any(
+            law.command != belief.command or any(number >= len(belief.outcomes) for number in law.outcomes)
+            for law, belief in zip(self.states, self.beliefs, strict=True)
+        ):
+            raise ProtocolError("expected a law of states for each belief, with its outcomes, got others")
 
 
 @record

@@ -19,13 +19,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from trace_mine.tracer.inside.draws.deciders import Pinned, using
-from trace_mine.tracer.inside.protocol.choice_answers import CommandBelief, CommandChoice
+from trace_mine.tracer.inside.protocol.choice_answers import (
+    CommandBelief,
+    CommandChoice,
+    CommandStates,
+    CommandWindow,
+)
 from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome
 from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.paths import RunsDisagree
 from trace_mine.tracer.inside.states.records import Refused, Spent
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
+from trace_mine.tracer.inside.states.state_laws import JointMass, StateLaw, StateLaws
 from trace_mine.tracer.inside.states.support import Impossible, Support
+from trace_mine.tracer.inside.states.windows import window_laws
 from trace_mine.tracer.inside.states.world import World
 
 Commands = Sequence[tuple[str, str]]
@@ -42,10 +49,16 @@ FAILURE_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionBeliefs:
-    """The beliefs of a session, in the order of its commands; ``failure`` says why there are fewer than outputs."""
+    """The beliefs of a session, in the order of its commands; ``failure`` says why there are fewer than outputs.
+
+    ``states`` are the laws of the variables, one for each belief.
+    ``windows`` are laws of the exact ones' outputs for a reader who saw a part of the session (``states.windows``).
+    """
 
     beliefs: tuple[CommandBelief, ...]
     failure: str | None
+    windows: tuple[CommandWindow, ...] = ()
+    states: tuple[CommandStates, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,24 +70,33 @@ class _OutputLaw:
         mass_by_text: the mass of each text; all of it together is less than 1 where mass was not followed.
         log_mass: the logarithm of the mass of all outputs before this one: the evidence for the pass's sampled draws.
         error: the largest error that mass not followed can cause in a probability of this law.
+        states: the joint law of the variables and the output.
     """
 
     command: int
     mass_by_text: Mapping[str, float]
     log_mass: float
     error: float
+    states: StateLaw
 
 
 @dataclass(slots=True, kw_only=True)
 class _Pass:
-    """One pass over the commands with one seed: the laws met so far, why it ended early, and if a draw was sampled."""
+    """One pass over the commands with one seed: the laws met so far, why it ended early, and if a draw was sampled.
+
+    ``world`` is the one that it ran in, with what that learnt of the commands; None where there was none.
+    """
+
+    world: World | None = None
 
     laws: list[_OutputLaw] = field(default_factory=list)
     failure: str | None = None
     sampled: bool = False
 
 
-def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_seconds: float) -> SessionBeliefs:
+def beliefs_of(
+    commands: Commands, make_world: MakeWorld, *, seeds: int, max_seconds: float, windows: Sequence[int] = ()
+) -> SessionBeliefs:
     """Find the belief at each output of a session.
 
     One pass is enough where no draw is sampled. Otherwise passes with further seeds follow until there are ``seeds`` of
@@ -85,6 +107,7 @@ def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_sec
         make_world: called once for each pass, since what a pass does to the process must not reach the next.
         seeds: the largest number of passes.
         max_seconds: of processor time, for all passes together.
+        windows: numbers of commands; for each there is a further law of every open output whose belief is exact.
 
     Returns:
         One belief for each command with an output. They end early, with ``failure``, where the output has no mass, or
@@ -100,7 +123,11 @@ def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_sec
         lazy = False
         first = _run_pass(commands, make_world, 0, max_seconds, lazy)
     if not first.sampled:
-        return SessionBeliefs(beliefs=_unsampled_beliefs(first), failure=first.failure)
+        beliefs = _unsampled_beliefs(first)
+        states = [_states(belief, law.states) for belief, law in zip(beliefs, first.laws, strict=True)]
+        # after the beliefs, in the same world: it has learnt what the commands do
+        seen = () if first.world is None else window_laws(commands, beliefs, first.world, windows)
+        return SessionBeliefs(beliefs=beliefs, failure=first.failure, states=tuple(states), windows=seen)
     passes = [first]
     # The first pass tells how long one takes. Another is begun only where it will probably end in time: one that is cut
     # off says nothing of the later outputs, and what it says of the others is not worth an overrun.
@@ -109,23 +136,27 @@ def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_sec
         passes.append(_run_pass(commands, make_world, len(passes), until - spent_seconds(), lazy))
     # One seed's draws may be impossible under the outputs (a sampled number was shown) while another's are not.
     failure = None if any(each.failure is None for each in passes) else first.failure
-    return SessionBeliefs(beliefs=_sampled_beliefs(passes), failure=failure)
+    beliefs = _sampled_beliefs(passes)
+    none = StateLaw(absent="sampled")
+    return SessionBeliefs(beliefs=beliefs, failure=failure, states=tuple(_states(each, none) for each in beliefs))
 
 
 def _run_pass(commands: Commands, make_world: MakeWorld, seed: int, seconds: float, lazy: bool) -> _Pass:
     """Run the commands from every state that agrees with the outputs, with one seed for sampled draws."""
     run = _Pass()
     try:
-        world = make_world(seed, seconds, lazy)
+        run.world = world = make_world(seed, seconds, lazy)
         support = Support(world)
+        state_laws = StateLaws(world)
     except (CannotSnapshot, Spent) as error:
         run.failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
         return run
     for index, (source, output) in enumerate(commands):
         # Both are read before the command runs: the belief at an output is conditioned on those before it alone.
         log_mass, lost = support.log_mass, support.lost
+        joint = JointMass() if output else None
         try:
-            law = support.push(source, output)
+            law = support.push(source, output, joint)
         except Impossible as error:
             # The law is still right: it was found before the output contradicted it.
             run.failure = f"Impossible: {error}"[:FAILURE_CHARACTERS]
@@ -135,14 +166,40 @@ def _run_pass(commands: Commands, make_world: MakeWorld, seed: int, seconds: flo
             break
         finally:
             run.sampled = run.sampled or world.sampled
-        if output:
+        if joint is not None:
             missing = max(0.0, 1.0 - sum(law.values()))
             run.laws.append(
-                _OutputLaw(command=index, mass_by_text=law, log_mass=log_mass, error=_largest_error(lost, missing))
+                _OutputLaw(
+                    command=index,
+                    mass_by_text=law,
+                    log_mass=log_mass,
+                    error=_largest_error(lost, missing),
+                    # of sampled draws nobody wants them: what a state is there, another seed would not have
+                    states=StateLaw(absent="sampled") if run.sampled else _law_of(state_laws, joint),
+                )
             )
         if run.failure is not None:
             break
     return run
+
+
+def _law_of(state_laws: StateLaws, joint: JointMass) -> StateLaw:
+    try:
+        return state_laws.law(joint)
+    except (Spent, Refused):  # a state that is a way to it, run again
+        return StateLaw(absent="many_states")
+
+
+def _states(belief: CommandBelief, law: StateLaw) -> CommandStates:
+    numbers = {text: number for number, text in enumerate(belief.outcomes)}
+    return CommandStates(
+        command=belief.command,
+        variables=law.variables,
+        states=law.states,
+        outcomes=tuple(numbers[text] for text in law.texts),
+        probabilities=law.probabilities,
+        absent=law.absent,
+    )
 
 
 def _largest_error(lost: float, missing: float) -> float:

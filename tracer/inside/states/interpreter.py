@@ -72,7 +72,7 @@ class Flow:
         after: the states that go on with the next statement.
         breaks, continues, returns, raises: those that leave by these ways.
         lost: mass that was not followed.
-        hidden: states differ in the way that they take, or an exception ends the statement for some of them only.
+        hidden: states differ in the way that they take, and nothing that is shown tells it. An exception is shown.
     """
 
     __slots__ = ("after", "breaks", "continues", "hidden", "lost", "raises", "returns")
@@ -94,9 +94,11 @@ class Flow:
         self.hidden = self.hidden or other.hidden
 
     @property
-    def num_exits(self) -> int:
-        """The number of ways of leaving, going on among them, that some state takes."""
-        return sum(map(bool, (self.after, self.breaks, self.continues, self.returns, self.raises)))
+    def num_ways(self) -> int:
+        """The number of ways of leaving, going on among them, that some state takes. An exception is none of them: the
+        command that raises it shows its traceback, so that what follows it tells nothing more.
+        """
+        return sum(map(bool, (self.after, self.breaks, self.continues, self.returns)))
 
 
 def merge(into: Mass, other: Mass) -> None:
@@ -194,8 +196,6 @@ class Interpreter:
             raise TooMuch
         else:
             flow = self.command(_source_of(node), mass)
-        # an exception that only some meet ends what stands around it
-        flow.hidden = bool(flow.raises) and bool(flow.after or flow.returns)
         return flow
 
     def _test(self, test: ast.expr, mass: Mass) -> Split:
@@ -211,7 +211,6 @@ class Interpreter:
             for probability, end, more, value, raised in results:
                 into = flow.raises if raised else true if value else false
                 self._add(into, end, more if raised else text + more, weight * probability)
-        flow.hidden = bool(flow.raises) and bool(true or false)
         return true, false, flow
 
     def _if(self, node: ast.If, mass: Mass) -> Flow:
@@ -223,8 +222,8 @@ class Interpreter:
                 merge(flow.after, branch.after)
         if true and false:
             # States that take different branches and meet again may be told apart by nothing: the ``if`` is then one
-            # command. Only if a jump or an exception stands in it must what surrounds it be kept whole, too.
-            flow.hidden = escapes(node) or (bool(flow.raises) and flow.num_exits > 1)
+            # command. Only if a jump stands in it must what surrounds it be kept whole, too.
+            flow.hidden = escapes(node)
         return flow
 
     def _while(self, node: ast.While, mass: Mass) -> Flow:
@@ -254,7 +253,6 @@ class Interpreter:
                     into = ended if raised == "StopIteration" else left.raises if raised else going
                     shown = more if into is left.raises else text if raised else text + more
                     self._add(into, end, shown, weight * probability)
-            left.hidden = bool(left.raises) and bool(going or ended)
             return going, ended, left
 
         flow = self._loop(node, flow, begun.after, turn)
@@ -290,7 +288,7 @@ class Interpreter:
                 raise TooMuch
             going, ending, left = turn(mass)
             inside = self.block(node.body, going)
-            disagreed = disagreed or left.hidden or inside.hidden or bool(going and ending)
+            disagreed = disagreed or inside.hidden or bool(going and ending)
             merge(ended, ending)
             merge(flow.after, inside.breaks)
             merge(flow.returns, inside.returns)
@@ -304,7 +302,7 @@ class Interpreter:
         otherwise = self.block(node.orelse, ended)
         merge(flow.after, otherwise.after)
         flow.leave(otherwise)
-        flow.hidden = (disagreed or flow.num_exits > 1) and (escapes(node) or bool(flow.raises))
+        flow.hidden = (disagreed or flow.num_ways > 1) and escapes(node)
         return flow
 
     def _of_another_turn(self, mass: Mass, before: Mass, seen: set[object], flow: Flow) -> Mass:

@@ -183,7 +183,8 @@ class Snapshots:
 
         A module that was known once stays known: a command that deletes its name does not undo what it changed there.
         """
-        values = [value for value in variables.values() if isinstance(value, _by_identity)]
+        # by ``type``, as ``isinstance`` would run the program's ``__class__`` or ``__getattribute__``
+        values = [value for value in variables.values() if issubclass(type(value), _by_identity)]
         names = {str(getattr(value, "__module__", "")) for value in values}
         names |= {value.__name__ for value in values if isinstance(value, types.ModuleType)}
         names |= set(self._module_names)

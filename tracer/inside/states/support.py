@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Protocol
 
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State
 from trace_mine.tracer.inside.states.world import World
@@ -39,6 +40,14 @@ class Impossible(Exception):
         self.lost = lost
 
 
+class Joint(Protocol):
+    """What gets masses of states and texts: see ``state_laws``."""
+
+    def add(self, state: State, text: str, mass: float) -> None:
+        """Add to the mass of a state with a text."""
+        ...
+
+
 class Support:
     """The states that a session may be in, with their weights.
 
@@ -57,8 +66,14 @@ class Support:
         self.log_mass = 0.0
         self._turn = 0
 
-    def push(self, source: str, shown: str) -> dict[str, float]:
+    def push(self, source: str, shown: str | None, joint: Joint | None = None) -> dict[str, float]:
         """Run the command from all states, and keep those that agree with the text that it showed.
+
+        Args:
+            source: the command.
+            shown: the text; None where nobody looked at it, so that all states are kept.
+            joint: gets the mass of each state after the command with the text that leads there, before states are left
+                out.
 
         Returns:
             The mass of each text that the command may have shown, the support being what it was before.
@@ -85,7 +100,9 @@ class Support:
                 for probability, more, text, _, _ in moves:
                     mass = weight * probability
                     law[text] = law.get(text, 0.0) + mass
-                    if text == shown:
+                    if joint is not None:
+                        joint.add(state + more, text, mass)  # type: ignore[operator]  # a number, as it has moves
+                    if shown is None or text == shown:
                         after = state + more  # type: ignore[operator]  # a number, as it has moves
                         agreeing[after] = agreeing.get(after, 0.0) + mass
                 continue
@@ -94,7 +111,9 @@ class Support:
             for probability, end, text, _, _ in results:
                 mass = weight * probability
                 law[text] = law.get(text, 0.0) + mass
-                if text == shown:
+                if joint is not None:
+                    joint.add(end, text, mass)
+                if shown is None or text == shown:
                     agreeing[end] = agreeing.get(end, 0.0) + mass
         total = sum(agreeing.values())
         if total <= 0:

@@ -36,6 +36,10 @@ class Narrowed(Opening):
     def is_certain(self) -> bool:
         return self._inner.is_certain
 
+    @property
+    def hides(self) -> bool:
+        return self._inner.hides
+
     @abstractmethod
     def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None: ...
 

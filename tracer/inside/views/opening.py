@@ -67,6 +67,11 @@ class Opening(ABC):
     def is_certain(self) -> bool:
         """True if commands may spell values out (``i = 0``): no state that agrees with the text has other values."""
 
+    @property
+    def hides(self) -> bool:
+        """True if outcomes are hidden, which no command's text may tell."""
+        return False
+
     # what may be opened
 
     @abstractmethod

@@ -12,12 +12,13 @@ answer is no from then on: constructs are kept as one command, which tells nothi
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import final
 
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
 from trace_mine.tracer.inside.states.paths import RunsDisagree
+from trace_mine.tracer.inside.states.questions import Questions
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.support import Impossible, Support, agreed
@@ -54,6 +55,7 @@ class OpensAgreed(Opening):
         self._support: Support | None = None
         self._lazy = True
         self._pushed: list[tuple[str, str]] = []
+        self._questions: tuple[World, Questions] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -98,6 +100,10 @@ class OpensAgreed(Opening):
     def is_certain(self) -> bool:
         """True if one state alone agrees with the text."""
         return self._support is not None and len(self._support.states) == 1
+
+    @property
+    def hides(self) -> bool:
+        return True
 
     def _ask(self, question: Callable[[World, States], bool]) -> bool:
         """Answer a question for the states of the support; False where there is none, or it is too much to follow."""
@@ -174,9 +180,13 @@ class OpensAgreed(Opening):
                 if bound.raises:
                     return False
                 mass = bound.after
+            if not any(map(escapes, statements[:-1])) and (
+                not statements or isinstance(statements[-1], ast.Return) or not escapes(statements[-1])
+            ):
+                return True  # there is one way out, but for exceptions, which are shown
             flow = interpreter.block(statements, mass)
             # states that were left unfollowed could leave the body in another way
-            return not flow.hidden and flow.num_exits == 1 and flow.lost < NEGLIGIBLE
+            return not flow.hidden and flow.num_ways <= 1 and flow.lost < NEGLIGIBLE
 
         return self._ask(question)
 
@@ -212,8 +222,10 @@ class OpensAgreed(Opening):
             self._fail(failure)
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
-        for reveal in self._reveals.due(source, binds, self._may_show):
+        for reveal in self._reveals.due(source, binds, self._may_show, self._uncertain):
             session.show_by_command(reveal)
+            for another in self._reveals.another(self._uncertain):  # of what is left when that one was read
+                session.show_by_command(another)
 
     def _may_show(self, name: str) -> bool:
         """Return True if every state can show the variable, showing it tells something in one of them at least, and it
@@ -231,6 +243,30 @@ class OpensAgreed(Opening):
             return not any(agreed(world, f'f"{{{name}!r}}" == f"{{{other}!r}}"', states) for other in asked)
 
         return self._ask(question)
+
+    def _uncertain(self, names: Sequence[str]) -> Mapping[str, float]:
+        """The questions over variables whose answers the text doesn't tell, with the bits that are missing.
+
+        Hidden inputs are not asked for, under another name either.
+        """
+        missing: Mapping[str, float] = {}
+
+        def question(world: World, states: States) -> bool:
+            nonlocal missing
+            assert self._support is not None
+            asked = self._reveals.asked
+            same = {
+                name
+                for name in names
+                if any(agreed(world, f'f"{{{name}!r}}" == f"{{{other}!r}}"', states) for other in asked)
+            }
+            if self._questions is None or self._questions[0] is not world:
+                self._questions = (world, Questions(world, self._reveals.style))
+            allowed = [name for name in names if name not in asked and name not in same]
+            missing = self._questions[1].bits(self._support.states, allowed)
+            return True
+
+        return missing if self._ask(question) else {}
 
     def unshown(self, names: Iterable[str]) -> None:
         pass  # a value that the text gave is compared with the one that is there
@@ -270,6 +306,8 @@ def _opens_next(world: World, states: States, node: Loop, step: str) -> bool:
         if assigned.raises:
             return not assigned.after  # the end of the values, if it is the end in every state
         mass = assigned.after
+    if not any(map(escapes, node.body)):
+        return True  # every iteration comes to its end, but for exceptions, which are shown
     flow = interpreter.block(node.body, mass)
     return not flow.hidden and flow.lost < NEGLIGIBLE
 

@@ -22,6 +22,8 @@ LONGEST_VALUE = 160
 """Characters of a value that such a reveal may show: as many as a reveal of the plain view (``observe/reveals``)."""
 
 STYLES = ("echo", "print")
+EDGES = (0.6, 1.2, 2.0)
+"""Bits that part questions whose answers are nearly certain, uncertain, and hardly to be answered."""
 
 
 def is_showable(value: object) -> bool:
@@ -38,6 +40,7 @@ class Spacing:
         partial: True for one variable at a time, False for all.
         style: ``echo`` (``>>> x``) or ``print`` (``>>> print('x', x)``).
         seed: the seed by which variables are drawn.
+        uncertain: each reveal asks what the text doesn't tell; without outcomes to hide there is none.
         repeats: also reveals that tell nothing are given. A reveal of all variables always gives them all.
         asked: hidden inputs, each with the command that asks for it at the session's end. No reveal is due from the
             first of these commands on.
@@ -48,6 +51,7 @@ class Spacing:
     style: str
     seed: int
     repeats: bool = False
+    uncertain: bool = False
     asked: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,10 +66,12 @@ class SpacedReveals:
 
     Attributes:
         asked: the names of the hidden inputs.
+        style: that of the spacing.
     """
 
     def __init__(self, spacing: Spacing) -> None:
         self.asked = tuple(spacing.asked)
+        self.style = spacing.style
         self._spacing = spacing
         self._questions = frozenset(spacing.asked.values())
         self._is_over = False
@@ -99,7 +105,13 @@ class SpacedReveals:
         conversion = "" if spacing.style == "print" else "!r"
         return f'f"{{{name}{conversion}}}"', self._given[name]
 
-    def due(self, source: str, binds: Sequence[str], may_show: Callable[[str], bool]) -> list[str]:
+    def due(
+        self,
+        source: str,
+        binds: Sequence[str],
+        may_show: Callable[[str], bool],
+        uncertain: Callable[[Sequence[str]], Mapping[str, float]] | None = None,
+    ) -> list[str]:
         """Return the reveals after a command, as commands.
 
         Args:
@@ -107,6 +119,8 @@ class SpacedReveals:
             binds: the names that the command's text binds. The variables whose value changed would not do: which ones
                 changed may depend on hidden outcomes.
             may_show: returns True for a variable whose value may be shown now.
+            uncertain: returns expressions over variables whose values the text doesn't tell, with the bits that are
+                missing; None where nothing is hidden.
         """
         self._names.update(dict.fromkeys(binds))
         for name in binds:
@@ -122,6 +136,8 @@ class SpacedReveals:
         # function of the text alone
         names = list(self._names)
         self._draw.shuffle(names)
+        if spacing.uncertain:
+            return self._asks({} if uncertain is None else uncertain(names))
         reveals: list[str] = []
         for name in names:
             if may_show(name):
@@ -131,6 +147,27 @@ class SpacedReveals:
                 if spacing.partial:
                     return reveals
         return sorted(reveals)
+
+    def another(self, uncertain: Callable[[Sequence[str]], Mapping[str, float]]) -> list[str]:
+        """Return a second question after a command, where questions are of what the text doesn't tell."""
+        if not self._spacing.uncertain or self._is_over:
+            return []
+        names = list(self._names)
+        self._draw.shuffle(names)
+        return self._asks(uncertain(names))
+
+    def _asks(self, bits: Mapping[str, float]) -> list[str]:
+        """Return a question of those with these bits: each degree of uncertainty comes as often as the others."""
+        degrees: dict[int, list[str]] = {}
+        for question in sorted(bits):
+            degrees.setdefault(sum(bits[question] > edge for edge in EDGES), []).append(question)
+        if not degrees:
+            return []
+        question = self._draw.choice(degrees[self._draw.choice(sorted(degrees))])
+        reveal = f"print({question!r}, {question})" if self._spacing.style == "print" else question
+        if question.isidentifier():
+            self._reveal_of[reveal] = question
+        return [reveal]
 
     def forget(self, name: str) -> None:
         """Leave a variable out that is gone."""

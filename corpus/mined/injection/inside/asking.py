@@ -185,9 +185,10 @@ def _answers(name: str, attributes: Sequence[str], value: object) -> Iterator[tu
         yield f"{name} % 2", str(value % 2)
     elif isinstance(value, list | tuple | str | collections.deque):
         yield f"len({name})", str(len(value))
-        if value:
-            yield f"{name}[-1]", str(value[-1])
-            yield f"{name}[0]", str(value[0])
+        if not isinstance(value, collections.deque):
+            # slices, which no length makes raise: an exception in few runs would keep all around it as one command
+            yield f"{name}[-1:]", str(value[-1:])
+            yield f"{name}[:1]", str(value[:1])
     elif isinstance(value, dict | set | frozenset):
         yield f"len({name})", str(len(value))
 

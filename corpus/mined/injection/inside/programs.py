@@ -3,65 +3,38 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import importlib
 import io
-import os
 import random
 import sys
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TypedDict
 
-from trace_mine_harvest.runs import within
 from trace_mine_inject.asking import put_questions
 from trace_mine_inject.edits import Edit, Origins, choose_places, edited, free_names
 from trace_mine_inject.places import DrawPlace, places_of
+from trace_mine_inject.sampling import GivenProgram, output_of, sample_runs
 
 SAMPLES = 20
 """Runs of an edited program."""
 TRIES = 3
 """Programs that are made for each one that is kept."""
+MORE_TRIES = 6
+"""The same where a number of draws is wanted."""
 _NO_METHODS = frozenset(("super", "__class__"))
-
-
-class GivenProgram(TypedDict):
-    """A snippet as the supervisor sends it; paths are absolute ones of the jail.
-
-    Attributes:
-        number: it is told apart by.
-        name: by which its draws of places are seeded, with the seed.
-        module, code, pieces, is_script, folder, file, sys_path: as in ``trace_mine_harvest.runs.GivenSnippet``.
-        lines: of each piece, the line of the file at which it stands, as the finder of the snippet says.
-        edited: ``pieces``, ``function`` or ``both``: what is edited.
-        function: the file of the function, and a line of it.
-    """
-
-    number: int
-    name: str
-    module: str | None
-    code: str
-    pieces: list[str]
-    lines: list[int]
-    is_script: bool
-    folder: str
-    file: str
-    sys_path: list[str]
-    edited: str
-    function: tuple[str, int]
 
 
 class Wanted(TypedDict):
     """The edits that are wanted: kinds with their laws, how many a program, programs of each snippet, and the seed.
 
-    ``reveals``: the questions of one program, at most.
+    ``reveals``: the questions of one program, at most; ``draws``: those that a run is to make.
     """
 
     laws: dict[str, list[float]]
     edits: int
     variants: int
     reveals: int
+    draws: int
     seed: int
 
 
@@ -112,13 +85,15 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
     text, wrap, places, origins = _text_with_places(program, [*wanted["laws"]])
     names = free_names(text)
     # what raises without any edit says nothing of the edits
-    if _sample(program, wrap(text, "", origins)[0], 1, seconds)["raised"]:
+    if sample_runs(program, wrap(text, "", origins)[0], 1, seconds)["raised"]:
         raise _Unfit("raises_unedited")
     candidates: dict[str, _Made] = {}
     num_bad = num_unreached = 0
-    for number in range(TRIES * wanted["variants"]):
+    ranks: dict[str, tuple[bool, bool, bool]] = {}
+    least = 1  # edits
+    for number in range((TRIES if not wanted["draws"] else MORE_TRIES) * wanted["variants"]):
         source = random.Random(f"{wanted['seed']} {program['name']} {number}")
-        chosen = choose_places(places, source.randint(1, wanted["edits"]), source)
+        chosen = choose_places(places, source.randint(least, wanted["edits"]), source)
         laws = [source.choice(wanted["laws"][place.kind]) for place in chosen]
         new, edits, new_origins = edited(text, chosen, laws, names, origins)
         if new in candidates:
@@ -128,7 +103,7 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
 
                 def run(text: str, seed: int) -> bool:
                     tried, _ = wrap(text, names.imports(text), [0] * (text.count("\n") + 1))
-                    return _once(program, tried, seed, seconds) is not None
+                    return output_of(program, tried, seed, seconds) is not None
 
                 new, asked, new_origins = put_questions(
                     new, names, wanted["reveals"], run, range(SAMPLES), source, new_origins
@@ -138,7 +113,10 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             num_bad += 1
             continue
-        sample = _sample(program, pieces, SAMPLES, seconds)
+        sample = sample_runs(program, pieces, SAMPLES, seconds)
+        drawn = sample.pop("drawn") / max(sample["runs"], 1)
+        if drawn < wanted["draws"]:
+            least = min(2 * least, wanted["edits"])
         if not sample.pop("drew"):
             num_unreached += 1
             continue
@@ -146,13 +124,13 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
             num_bad += 1
             continue
         candidates[new] = (pieces, all_origins, edits, sample)
-        if sum(each[3]["distinct"] > 1 for each in candidates.values()) >= wanted["variants"]:
+        ranks[new] = (sample["distinct"] == 1, bool(wanted["draws"] and sample["raised"]), drawn < wanted["draws"])
+        if sum(not any(rank) for rank in ranks.values()) >= wanted["variants"]:
             break
     if not candidates:
         raise _Unfit("raises" if num_bad else "not_reached" if num_unreached else "no_program")
-    # those come first whose draws are seen in what is printed
-    best = sorted(candidates.values(), key=lambda made: made[3]["distinct"] == 1)
-    return best[: wanted["variants"]]
+    # those come first whose draws are seen in what is printed, and, where draws are counted, that raise in no run
+    return [candidates[new] for new in sorted(candidates, key=ranks.__getitem__)][: wanted["variants"]]
 
 
 _Wrap = Callable[[str, str, Origins], tuple[list[str], Origins]]
@@ -313,62 +291,3 @@ def _script(text: str, imports: str, origins: Origins) -> tuple[list[str], Origi
     added = [imports.removesuffix("\n")] if imports else []
     piece = "\n".join([*lines[:place], *added, *lines[place:]])
     return [piece], [*origins[:place], *([0] * len(added)), *origins[place:]][: len(_lines_of(piece))]
-
-
-def _sample(program: GivenProgram, pieces: Sequence[str], number: int, seconds: float) -> dict[str, int]:
-    """Run a program some times: how many runs there were, how many raised or took too long, how many outputs differ,
-    and if any run drew (``drew``).
-    """
-    outputs: set[str] = set()
-    raised = drew = 0
-    for seed in range(number):
-        output = _once(program, pieces, seed, seconds)
-        # a draw moves the generator on, which each run seeds
-        drew |= random.getstate() != random.Random(seed).getstate()
-        if output is None:
-            raised += 1
-            if 10 * raised > number:  # it is enough
-                return {"runs": seed + 1, "raised": raised, "distinct": len(outputs), "drew": drew}
-        outputs.add(output or "")
-    return {"runs": number, "raised": raised, "distinct": len(outputs), "drew": drew}
-
-
-def _once(program: GivenProgram, pieces: Sequence[str], seed: int, seconds: float) -> str | None:
-    """Run a program; gives what it prints, None where it raises or takes too long."""
-    output = io.StringIO()
-    try:
-        with within(seconds), contextlib.redirect_stdout(output):
-            random.seed(seed)
-            _run(program, pieces)
-    except BaseException as error:  # whatever strangers' code raises, the next one is run
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        return None
-    return output.getvalue()
-
-
-def _run(program: GivenProgram, pieces: Sequence[str]) -> None:
-    sys.path[:0] = [path for path in program["sys_path"] if path not in sys.path]
-    main = types.ModuleType("__main__")
-    if program["module"]:
-        main.__dict__.update({**vars(importlib.import_module(program["module"])), "__name__": "__main__"})
-    if program["is_script"]:
-        with contextlib.suppress(OSError):  # a folder that is gone: the script says what it misses
-            os.chdir(program["folder"])
-    before, sys.modules["__main__"] = sys.modules["__main__"], main
-    try:
-        exec(compile(program["code"], "<set-up>", "exec"), main.__dict__)
-        for piece in pieces:
-            for one in _singles(piece, is_script=program["is_script"]):
-                exec(one, main.__dict__)
-    finally:
-        sys.modules["__main__"] = before
-
-
-def _singles(piece: str, *, is_script: bool) -> Iterator[types.CodeType]:
-    """The code of a piece: of a prompt each statement shows its value."""
-    if is_script:
-        yield compile(piece, "<program>", "exec")
-        return
-    for node in ast.parse(piece).body:
-        yield compile(ast.Interactive([node]), "<program>", "single")
