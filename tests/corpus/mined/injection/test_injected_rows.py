@@ -289,3 +289,26 @@ def test_a_sample_puts_draws_into_few_programs_and_counts_the_others(
     # six docstrings have examples
     edited = sum(stats["not_edited"]["shop"].values())
     assert len(rows) == 1 and stats["sampled_out"] == {"shop": {"doctest": 6 - 1 - edited}}
+
+
+COUNTS = "".join(f"        {name} += n\n" for name in "abcdefgh")
+COUNTING = f'''
+def counted(times):
+    """
+    >>> counted(4)
+    [6, 6, 6, 6, 6, 6, 6, 6]
+    """
+    a = b = c = d = e = f = g = h = 0
+    for n in range(times):
+{COUNTS}    return [a, b, c, d, e, f, g, h]
+'''
+
+
+def test_edits_are_added_until_runs_draw_so_often(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("shop", {"shop/__init__.py": "", "shop/goods.py": COUNTING})
+    arguments = [repository, "--sources", "doctest", "--environment", "none", "--jobs", 1, "--view", "branch+every:1"]
+    edits = ["--inject", "maybe", "--edits", 8, "--draws", 20]
+    rows, stats = mine(tmp_path / "out", *arguments, *edits)
+    assert stats["config"]["inject"]["draws"] == 20
+    (row,) = rows
+    assert len(row["choices"]) >= 20 and len(row["edits"]) >= 5, "a draw for each edit in each of four turns"
