@@ -263,6 +263,7 @@ def test_a_row_s_edits_are_shown_beside_the_author_s_lines(mined: Any) -> None:
     number = next(n for n, row in enumerate(rows) if row["edits"][0]["kind"] == "maybe")
     edit = rows[number]["edits"][0]
     told = [command("inspect", DATASET[0], "--row", n).stdout for n in range(len(rows))]  # in the order of the page
+    assert any("    # states before it was read: 0." in each for each in told)
     shown = next(each for each in told if f"edit:       maybe at line {edit['line']} with 0.5, 0.5" in each)
     for sign, text in (("-", edit["before"]), ("+", edit["after"])):
         for line in text.splitlines():
