@@ -1,6 +1,7 @@
 """The command ``trace-mine``: options to a ``MineOptions``, and one call of ``produce``.
 
 Only typer is imported before the command runs, so that ``--help`` answers in under half a second.
+
 Over 400 lines because each option is a parameter with its help.
 """
 
@@ -26,6 +27,8 @@ from trace_mine.corpus.environment_arguments import (
     OfflineArgument,
     PythonArgument,
 )
+from trace_mine.corpus.environment_command import EPILOG as ENVIRONMENT_EPILOG
+from trace_mine.corpus.environment_command import environment as environment_command
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.export_command import EPILOG as EXPORT_EPILOG
 from trace_mine.corpus.export_command import export
@@ -165,6 +168,15 @@ def mine(
     only_choices: Annotated[
         bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
     ] = False,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help="Beside each exact belief what a reader of the outputs of the last N commands would believe, as in "
+            "1,4,16 (with a view that hides outcomes).",
+            show_default=False,
+        ),
+    ] = None,
     inject: Annotated[
         str | None,
         typer.Option(
@@ -238,7 +250,7 @@ def mine(
     from trace_mine.corpus.engines import make_engine
     from trace_mine.corpus.mined.injection.inject_options import parse_inject
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
-    from trace_mine.corpus.mined.options import MineOptions
+    from trace_mine.corpus.mined.options import MineOptions, parse_windows
     from trace_mine.corpus.mined.shard import parse_shard
     from trace_mine.corpus.remote_dataset import DatasetPlace
     from trace_mine.tracer.limits import Limits
@@ -277,6 +289,7 @@ def mine(
             seed=seed,
             view=view,
             only_choices=only_choices,
+            windows=parse_windows(windows),
             inject=None
             if inject is None
             else parse_inject(inject, edits=edits, variants=variants, reveals=reveals, draws=draws),
@@ -393,6 +406,7 @@ app.command("browse", epilog=BROWSE_EPILOG)(browse)
 app.command("inspect", epilog=INSPECT_EPILOG)(inspect)
 app.command("merge", epilog=MERGE_EPILOG)(merge_datasets)
 app.command("push", epilog=PUSH_EPILOG)(push)
+app.command("environment", epilog=ENVIRONMENT_EPILOG)(environment_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from trace_mine.corpus.hub.configurations import MEANINGS, Configuration, configurations_of
 from trace_mine.corpus.hub.datasheet import in_code
+from trace_mine.corpus.hub.licence_tags import licence_tags
 from trace_mine.corpus.hub.plots import plot_lines
 from trace_mine.corpus.hub.reproduction import citation, command_of, versions_sentence
 from trace_mine.corpus.schema import markdown
@@ -189,10 +190,11 @@ def dataset_card(
     import yaml
 
     configurations = configurations_of(shards, uncertain=uncertain, records=records)
+    tags = licence_tags(stats["by_licence"])
     header = {
         "pretty_name": _PRETTY_NAMES["task" in stats["config"]],
-        # The Hub knows one licence for a dataset; the rows have many. `other` with the names is its form for that.
-        "license": "other",
+        # One of the Hub's identifiers, or a list; `other`, with the names below, where it lacks one of them.
+        "license": (tags[0] if len(tags) == 1 else [*tags]) if tags else "other",
         "task_categories": ["text-generation"],
         "size_categories": [next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")],
         "annotations_creators": ["machine-generated"],
@@ -213,9 +215,10 @@ def dataset_card(
             for each in configurations
         ],
         "tags": ["code", "execution-traces", "python", "state-tracking"],
-        # Each name on one line: a line `---` would end the block for a program that finds it without a YAML parser.
-        "license_name": ", ".join(one_line(name) for name in sorted(stats["by_licence"])) or "none",
     }
+    if tags is None:
+        # Each name on one line: a line `---` would end the block for a program that finds it without a YAML parser.
+        header["license_name"] = ", ".join(one_line(name) for name in sorted(stats["by_licence"])) or "none"
     # As `huggingface_hub.DatasetCard` writes it, whose import takes longer than all else that a merge does.
     block = yaml.dump(header, sort_keys=False, allow_unicode=True).strip()
     return f"---\n{block}\n---\n{_body(stats, configurations)}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +15,8 @@ from trace_mine.tracer.visible import one_line, visible
 
 if TYPE_CHECKING:
     from trace_mine.corpus.browse.index import RowLine
-    from trace_mine.tracer.schema import BeliefStates, Trace
+    from trace_mine.tracer.schema import Belief, BeliefStates, Trace
+    from trace_mine.tracer.viewer import ShownEdit
 
 EPILOG = """\
 Example: trace-mine inspect traces --find median --sort uncertain, then trace-mine inspect traces --row 12
@@ -31,6 +33,11 @@ SORTS: dict[str, Callable[[RowLine], float]] = {
 """Orders of rows by their names; of equal rows the first in the dataset comes first."""
 MAX_OUTCOMES = 6
 """Outcomes of a belief that are listed, the likeliest first."""
+MAX_OUTCOME = 1_000
+"""Characters of an outcome that are shown."""
+MIN_COLUMNS = 60
+"""Columns that lines are wrapped to at least, on however narrow a terminal; where there is none, ``FILE_COLUMNS``."""
+FILE_COLUMNS = 120
 
 
 def inspect(
@@ -98,7 +105,7 @@ def _print_drops(dataset: Path, words: Sequence[str], limit: int) -> None:
 
 def _print_row(dataset: Path, number: int) -> None:
     from trace_mine.corpus.browse.index import row_files
-    from trace_mine.corpus.browse.row_trace import trace_of
+    from trace_mine.corpus.browse.row_trace import edits_of, trace_of
     from trace_mine.corpus.dataset_rows import UnreadableRow, num_rows, rows_at
 
     files = row_files(dataset)
@@ -116,28 +123,32 @@ def _print_row(dataset: Path, number: int) -> None:
         words = ("repository", "version", "path", "line", "entry", "split", "licence", "python", "outcome", "trace_id")
         print("\n".join(f"{word + ':':12}{one_line(str(row[word]))}" for word in ("name", *words)))
         setup = str(trace.setup.get("code", ""))
+        edits = edits_of(row)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorpusError(f"row {number} is damaged ({type(error).__name__}); get the dataset again") from error
     if trace.kept_whole:
         print(f"{'kept whole:':12}{', '.join(f'{one_line(word)} {n}' for word, n in trace.kept_whole.items())}")
-    for line in _edit_lines(row):
+    for line in _edit_lines(edits):
         print(line)
     if setup:
         print(f"\nset-up:\n{visible(setup)}")
-    print(f"\nsession:\n{visible(''.join(_with_beliefs(trace)))}")
+    columns = max(MIN_COLUMNS, shutil.get_terminal_size((FILE_COLUMNS, 24)).columns)
+    print(f"\nsession:\n{visible(''.join(_with_beliefs(trace, columns)))}")
 
 
-def _edit_lines(row: Mapping[str, Any]) -> Iterator[str]:
+def _edit_lines(edits: Sequence[ShownEdit]) -> Iterator[str]:
     """Yield what was edited in the program: the author's lines after ``-``, those that ran after ``+``."""
-    for edit in row.get("edits") or ():
-        law = f" with {', '.join(f'{p:g}' for p in edit['law'])}" if edit["law"] else ""
-        yield f"{'edit:':12}{one_line(edit['kind'])} at line {edit['line']}{law}"
-        for sign, text in (("-", edit["before"]), ("+", edit["after"])):
+    for edit in edits:
+        law = f" with {', '.join(f'{p:g}' for p in edit.law)}" if edit.law else ""
+        yield f"{'edit:':12}{one_line(edit.kind)} {one_line(edit.place)}{law}"
+        for sign, text in (("-", edit.before), ("+", edit.after)):
             yield from (f"{'':12}{sign} {visible(line)}" for line in text.splitlines())
 
 
-def _with_beliefs(trace: Trace) -> Iterator[str]:
-    """Yield the session's text; after an output that could have been another one, its law as a comment."""
+def _with_beliefs(trace: Trace, columns: int) -> Iterator[str]:
+    """Yield the session's text; after an output that could have been another one, its law as comments, which are
+    wrapped to so many columns.
+    """
     beliefs = {belief.segment: belief for belief in trace.beliefs}
     laws_of_states = {law.segment: law for law in trace.belief_states}
     for index, segment in enumerate(trace.segments):
@@ -146,13 +157,37 @@ def _with_beliefs(trace: Trace) -> Iterator[str]:
         belief = beliefs.get(index)
         if belief is None or len(belief.outcomes) < 2:
             continue
-        ranked = sorted(zip(belief.probabilities, belief.outcomes, strict=True), key=lambda each: -each[0])
-        laws = [f"{probability:.3g} {one_line(outcome)}" for probability, outcome in ranked[:MAX_OUTCOMES]]
-        more = f", {len(ranked) - MAX_OUTCOMES} more" if len(ranked) > MAX_OUTCOMES else ""
-        yield f"    # could be ({belief.method}): {', '.join(laws)}{more}\n"
+        lines = [*_law_lines(belief, columns - len("    # "))]
         law = laws_of_states.get(index)
         if law is not None:
-            yield f"    # {_states_line(law)}\n"
+            lines += _wrapped(_states_line(law), columns - len("    # "))
+        yield "".join(f"    # {line}\n" for line in lines)
+
+
+def _law_lines(belief: Belief, columns: int) -> Iterator[str]:
+    """Yield the law on one line where it has room there; else an outcome on a line of its own, or on several."""
+    ranked = sorted(zip(belief.probabilities, belief.outcomes, strict=True), key=lambda each: -each[0])
+    laws = [(f"{probability:.3g} ", one_line(outcome, MAX_OUTCOME)) for probability, outcome in ranked[:MAX_OUTCOMES]]
+    more = [f"{len(ranked) - MAX_OUTCOMES} more"] if len(ranked) > MAX_OUTCOMES else []
+    head = f"could be ({belief.method}):"
+    short = f"{head} {', '.join([*(f'{number}{text}' for number, text in laws), *more])}"
+    if len(short) <= columns:
+        yield short
+        return
+    yield head
+    for number, text in laws:
+        room = columns - len(number) - 2
+        # cut by characters: an outcome is the text that would have been printed, and its spaces count
+        for start in range(0, max(len(text), 1), room):
+            yield f"  {' ' * len(number) if start else number}{text[start : start + room]}"
+    yield from (f"  {line}" for line in more)
+
+
+def _wrapped(text: str, columns: int) -> Iterator[str]:
+    """Yield a long line in pieces, the later ones indented."""
+    yield text[:columns]
+    for start in range(columns, len(text), columns - 2):
+        yield f"  {text[start : start + columns - 2]}"
 
 
 def _states_line(law: BeliefStates) -> str:

@@ -50,7 +50,13 @@ def check_row(
         _check_record(made)
         _check_calls(made)
     if version > 5:
+        _check_windows(made)
         _check_belief_states(made)
+        _check_lengths("edits", len(made["edits"]), len(made["edit_lines"]))
+        if min((*made["edit_lines"], *made["author_lines"]), default=0) < 0:
+            raise ValueError(
+                "expected edit_lines and author_lines from 0 on, got a negative one; count as the file does"
+            )
     return made
 
 
@@ -83,6 +89,19 @@ def _check_record(columns: RowColumns) -> None:
         reason_of(reason)
     if bool(reason) == bool(columns["steps"]):
         raise ValueError(f"expected steps, or a reason why there are none, got {shown(reason)}; see corpus/schema.py")
+
+
+def _check_windows(columns: RowColumns) -> None:
+    """Check that each law after a window is one of an exact belief, once for each window."""
+    beliefs = {belief["segment"]: belief for belief in columns["beliefs"]}
+    seen: set[tuple[int, int]] = set()
+    for window in columns["windows"]:
+        key = (window["segment"], window["commands"])
+        belief = beliefs.get(window["segment"])
+        if belief is None or belief["method"] != "exact" or key in seen or window["commands"] < 0:
+            raise ValueError(f"expected one law of an exact belief for each window, got {key}; see `windows`")
+        seen.add(key)
+        _check_lengths("windows", len(belief["outcomes"]), len(window["probabilities"]))
 
 
 def _check_calls(columns: RowColumns) -> None:
@@ -275,10 +294,10 @@ def _check_references(row: RowColumns) -> None:
     for choice in row["choices"]:
         _check_index("choices.step", choice["step"], num_steps)
         _check_index("choices.taken", choice["taken"], len(choice["outcomes"]))
-        _check_lengths("choices", len(choice["outcomes"]), len(choice["probabilities"]))
+        _check_lengths("choices.outcomes", len(choice["outcomes"]), len(choice["probabilities"]))
     for belief in row["beliefs"]:
         _check_index("beliefs.segment", belief["segment"], num_segments)
-        _check_lengths("beliefs", len(belief["outcomes"]), len(belief["probabilities"]), len(belief["stderr"]))
+        _check_lengths("beliefs.outcomes", len(belief["outcomes"]), len(belief["probabilities"]), len(belief["stderr"]))
 
 
 def _check_index(name: str, index: int, size: int) -> None:
@@ -288,4 +307,4 @@ def _check_index(name: str, index: int, size: int) -> None:
 
 def _check_lengths(name: str, *lengths: int) -> None:
     if len({*lengths}) > 1:
-        raise ValueError(f"expected a number for each of {name}.outcomes, got {lengths}")
+        raise ValueError(f"expected a number for each of {name}, got {lengths}")

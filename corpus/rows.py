@@ -86,6 +86,8 @@ class RowOrigin:
         num_skipped: number of the snippet's doctest examples that ``+SKIP`` left out.
         seed: seed of the run's randomness.
         edits: the draws that were put into the program, each an ``EditColumns``.
+        edit_lines: the author's line of each of them; 0: not known.
+        author_lines: with edits, the author's line of each line of the program that ran; 0: of none.
 
     Raises:
         ValueError: ``origin`` or a number is out of range.
@@ -106,6 +108,8 @@ class RowOrigin:
     num_skipped: int
     seed: int
     edits: tuple[EditColumns, ...] = ()
+    edit_lines: tuple[int, ...] = ()
+    author_lines: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.origin not in ORIGINS:
@@ -203,6 +207,12 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "schema_version": SCHEMA_VERSION,
         "events": "" if trace.events is None else pack(trace.events),
         "edits": [_edit(edit) for edit in origin.edits],
+        "windows": [
+            {"segment": each.segment, "commands": each.commands, "probabilities": list(each.probabilities)}
+            for each in trace.windows
+        ],
+        "edit_lines": list(origin.edit_lines),
+        "author_lines": list(origin.author_lines),
         "no_session": "",
     }
 

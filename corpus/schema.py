@@ -135,6 +135,17 @@ class BeliefColumns(TypedDict):
     stderr: Annotated[list[float], means("error of each probability: 0 if exact, a bound, or a standard error")]
 
 
+class WindowColumns(TypedDict):
+    """The law of an output for a reader who knows all commands before it, and the last few outputs alone."""
+
+    segment: Annotated[int, means("index in `segments` of the output; an exact belief of `beliefs` is of it", since=6)]
+    commands: Annotated[int, means("number of commands before it whose outputs the reader has seen", since=6)]
+    probabilities: Annotated[
+        list[float],
+        means("probability of each of that belief's `outcomes`; the rest is that of texts that it rules out", since=6),
+    ]
+
+
 class BeliefStateColumns(TypedDict):
     """The joint law of the variables after a step and of its output, given all text before that output."""
 
@@ -277,6 +288,26 @@ class RowColumns(TypedDict):
         ),
     ]
     edits: Annotated[list[EditColumns], means("draws that `--inject` put into the program; mostly none", since=5)]
+    windows: Annotated[
+        list[WindowColumns],
+        means("laws after the last few commands alone (`--windows`), by output and number of commands", since=6),
+    ]
+    edit_lines: Annotated[
+        list[int],
+        means(
+            "for each of `edits`, the line of `path`, as its author wrote it, at which it was made, a reveal behind "
+            "that line; 0: not known",
+            since=6,
+        ),
+    ]
+    author_lines: Annotated[
+        list[int],
+        means(
+            "in a row with `edits`, for each line of the text that ran, counted from `line`, the line of `path` that "
+            "it is or was made of; 0: of none",
+            since=6,
+        ),
+    ]
     no_session: Annotated[
         str,
         means("of a record: the reason why it has no session that replays; empty in every row of `data/`", since=4),

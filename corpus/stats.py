@@ -142,8 +142,8 @@ class Notes(TypedDict, total=False):
     personal data isn't kept; ``left_out_by_licence``: repositories whose own licence is refused; ``sampled_out``: of
     each repository, the snippets of each kind that ``--per-repository`` left out, which ``found`` doesn't count;
     ``not_edited``: of each repository, the snippets into which ``--inject`` put no draws, by reason, which ``found``
-    doesn't count; ``unfinished``: of a dataset that is still being made, the ``units`` whose rows stand in it, and
-    those ``planned`` by then.
+    doesn't count, and ``not_edited_snippets`` the first ones of each reason as ``PATH:LINE NAME``; ``unfinished``: of a
+    dataset that is still being made, the ``units`` whose rows stand in it, and those ``planned`` by then.
     """
 
     files: FileStats
@@ -157,6 +157,7 @@ class Notes(TypedDict, total=False):
     sampled_out: dict[str, dict[str, int]]
     unfinished: dict[str, int]
     not_edited: dict[str, dict[str, int]]
+    not_edited_snippets: dict[str, dict[str, list[str]]]
 
 
 class Stats(GroupStats, Notes):

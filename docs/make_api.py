@@ -17,9 +17,9 @@ PAGE = Path(__file__).resolve().parent / "api.md"
 
 GROUPS = {
     "Run and trace": ("run", "trace", "Trace", "NoTraceError", "FunctionSourceError", "Drop"),
-    "Datasets": ("mine", "load"),
+    "Datasets": ("mine", "load", "author_line"),
     "Synthetic tasks": ("tasks", "Stage", "Stream"),
-    "Trained models": ("load_model", "load_tokenizer"),
+    "Trained models": ("load_model", "load_tokenizer", "register_auto_classes"),
     "Many programs": ("Tracer", "TracerConfig", "Limits", "View", "parse_view", "Snippet", "script_snippet"),
 }
 """The headings of the page, with the names below each."""

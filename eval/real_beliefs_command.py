@@ -38,6 +38,49 @@ def commands(
         facts = make_benchmark(out, size=size, archives=archives, jobs=jobs)
         show(("rung", "questions"), [(name, str(count)) for name, count in facts["questions"].items()])
 
+    @app.command(epilog="Example: trace-eval real-beliefs train real-beliefs --out ladder-runs --minutes 60")
+    def train(
+        benchmark: Folder,
+        out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("ladder-runs"),
+        minutes: Annotated[float, typer.Option(min=0, help="No run is begun that would end later than this.")] = 180,
+        jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, one thread each.")] = 2,
+        seeds: Annotated[int, typer.Option(min=1, help="Seeds of each run.")] = 3,
+        models: Annotated[str, typer.Option(help="Some of lstm, delta, gated, product, transformer, by commas.")] = "",
+        data: Annotated[str, typer.Option(help="Some of edited, both, games, by commas: what is trained on.")] = "",
+    ) -> None:
+        """Trains the ladder's own models: five mixers, with and without games, on equal budgets."""
+        prepare()
+        from trace_mine.eval.real_beliefs.plan import MODELS, TRAINED_ON, planned_runs
+        from trace_mine.eval.training import train_missing
+
+        chosen = [part for part in models.split(",") if part] or [*MODELS]
+        trained_on = [part for part in data.split(",") if part] or [*TRAINED_ON]
+        runs = planned_runs(benchmark, chosen, trained_on, seeds)
+        done = train_missing(runs, out, seconds=60 * minutes, jobs=jobs, say=print)
+        show(
+            ("outcome", "runs", "names"),
+            [
+                ("finished", str(len(done.finished)), " ".join(done.finished)),
+                ("no time left", str(len(done.skipped)), " ".join(done.skipped)),
+                ("failed", str(len(done.failed)), " ".join(map(str, done.failed.values()))),
+            ],
+        )
+        if done.failed:
+            raise typer.Exit(1)
+
+    @app.command(epilog="Example: trace-eval real-beliefs report ladder.parquet --out ladder")
+    def report(
+        scored: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files that `score --out` wrote.")],
+        out: Annotated[Path, typer.Option(help="Folder for the page, the figure and the table.")] = Path("ladder"),
+    ) -> None:
+        """Draws the ladder and judges the claims that were written down before the runs."""
+        prepare()
+        from trace_mine.eval import results
+        from trace_mine.eval.real_beliefs.drawing import write_report
+
+        for path in write_report([each for file in scored for each in results.read(file)], out):
+            print(path)
+
     @app.command(epilog="Example: trace-eval real-beliefs score real-beliefs runs/mined --out ladder.parquet")
     def score(
         benchmark: Folder,

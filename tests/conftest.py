@@ -51,6 +51,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what the code writes now")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # With --dist loadfile, xdist gives out the files with the most tests first. Files with few tests that take long
+    # (clusters, wheels, figures) then come last, and one process waits for the other. Absent without xdist.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(
     collector: pytest.Collector,

@@ -95,7 +95,7 @@ NASTY = [
 ALLOWED_TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "pre", "span", "footer", "p", "table"}
 ALLOWED_TAGS |= {"thead", "tbody", "tr", "th", "td", "a", "img"}
 ALLOWED_TAGS |= {"svg", "rect", "text"}
-ALLOWED_TAGS |= {"header", "nav", "main", "section", "button", "input", "output", "div", "script"}
+ALLOWED_TAGS |= {"header", "nav", "main", "section", "button", "input", "output", "div", "script", "details"}
 
 
 def trace_of(text: str) -> Trace:
@@ -194,11 +194,27 @@ def sheet(text: str, **config: Any) -> str:
     return datasheet(stats_of(text, **config), configurations)
 
 
+def model_card(text: str) -> str:
+    """The card of a run whose names are all the text."""
+    from trace_mine.train.card import model_card as card_of_run
+
+    told = text.encode("utf-8", "replace").decode() or "x"  # settings are read as JSON, and name a task
+    settings_of_run: dict[str, Any] = {"recipe": told, "model": "lstm", "task": told, "dataset": told}
+    settings_of_run |= {"task_parameters": {"file": told}}
+    stages = [{"steps": 1, "commands": [1], "spacings": [1]}]
+    record: Any = {"settings": {**settings_of_run, "stages": stages}, "versions": {text: text}, "commit": text}
+    record |= {"vocabulary_hash": "0" * 64, "data_hash": "0" * 64, "delta_rule_on_cpu": text}
+    scores = {"loss": 1.0, "unigram_loss": 1.0, "accuracy": 1.0, "tokens": 1}
+    final: Any = {"step": 1, "tokens": 1, "parameters": 1, "seconds": 1, "evaluations": [{"by_role": {text: scores}}]}
+    return card_of_run(text, record, final, {"num_hidden_layers": 1, "hidden_size": 1})
+
+
 MARKDOWN: dict[str, Callable[[str], str]] = {
     "card": card,
     "card of a synthetic task": lambda text: card(text, task=text),
     "datasheet": sheet,
     "datasheet of a synthetic task": lambda text: sheet(text, task=text, parameters={"file": text}),
+    "model card": model_card,
     "evaluation report": lambda text: evaluation("report").markdown(drawings(text), eval_facts(text)),
     "a name": lambda text: f"| {in_markdown(text)} | 1 |\n",
     "a sentence": lambda text: f"Said: {prose_in_markdown(text)} end.\n",
@@ -535,6 +551,7 @@ ELSEWHERE = {
     "eval/__main__.py:reproduce": "a path of --out",
     "eval/__main__.py:tasks": "a path of --out",
     "eval/real_beliefs_command.py:commands": "through the table of trace-eval",
+    "eval/real_beliefs_command.py:report": "paths of --out",
     "eval/real_beliefs_command.py:score": "a number and --out",
     "eval/real_beliefs_command.py:tasks": "a path of --out",
     "tokenizer/__main__.py:fit": "JSON",

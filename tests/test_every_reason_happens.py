@@ -67,6 +67,17 @@ def counter():
         return n
     return tick
 tick = counter()
+def load():
+    global sqrt
+    from math import sqrt
+    return sqrt(count)
+def stepping():
+    n = 0
+    def step():
+        nonlocal n
+        return (n := n + 1)
+    return step
+step = stepping()
 """,
     "family.py": """\
 class Base:
@@ -136,7 +147,7 @@ TRACING: dict[Reason, Program] = {
     Reason.TEST_SKIPPED: Program(source=("import unittest\n", "raise unittest.SkipTest('not here')\n"), kind="test"),
     Reason.NO_CHOICES: Program(source="x = 1\n", view="branch", only_choices=True),
     Reason.EMPTY: Program(source="pass\n"),
-    Reason.FOCUS_MISSED: Program(source="import counting\nx = counting.tick()\n", focus=(("counting.py", 8),)),
+    Reason.FOCUS_MISSED: Program(source="import counting\nx = counting.step()\n", focus=(("counting.py", 20),)),
     Reason.SANDBOX_DENIED: Program(
         source="try:\n    open('/etc/x', 'w')\nexcept OSError as error:\n    print(error)\n"
     ),
@@ -191,8 +202,8 @@ WHOLE: dict[Reason, Program] = {
     Reason.AWAIT_EXPRESSION: Program(source="def f(xs):\n    g = (await x for x in xs)\n    return 1\nx = f([])\n"),
     Reason.NO_SOURCE: Program(source="f = eval(compile('lambda n: n + 1', '<piece 0>', 'eval'))\nx = f(1)\n"),
     Reason.SEES_FRAME: Program(source="def f(n):\n    return sorted(locals())\nx = f(1)\n"),
-    Reason.CLOSURE: Program(source="from counting import tick\nx = tick()\n"),
-    Reason.GLOBAL: Program(source="from counting import up\nx = up()\n"),
+    Reason.CLOSURE: Program(source="from counting import step\nx = step()\n"),
+    Reason.GLOBAL: Program(source="from counting import load\nx = load()\n"),
     Reason.GLOBAL_UNREACHABLE: Program(source="from unreachable import f\nx = f(1)\n"),
     Reason.CLASS_CELL: Program(
         source="class C:\n    def told(self):\n        return __class__.__name__\nc = C()\nx = c.told()\n"

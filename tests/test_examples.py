@@ -16,6 +16,7 @@ EXAMPLES = {
     "mine_and_load": (["module:fractions", "--limit", "2"], "train: 2 sessions"),
     "task_to_tokens": ([], "4 sessions of"),
     "train_and_load": (["--steps", "2"], "the model expected"),
+    "use_a_run": (["run", "--tokens", "2"], "[here it goes on]"),
 }
 """Each example with its arguments and something that it prints."""
 
@@ -24,12 +25,25 @@ def test_every_example_is_tested():
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
 
 
-NEEDS = {"task_to_tokens": ("transformers",), "train_and_load": ("torch", "transformers")}
+NEEDS = {
+    "task_to_tokens": ("transformers",),
+    "train_and_load": ("torch", "transformers"),
+    "use_a_run": ("torch", "transformers"),
+}
 """What examples import that only an extra installs."""
 
 
 SLOW = ("train_and_load", "mine_and_load")
 """The examples of the docstrings of ``mine`` and ``load`` are run by test_public_interface.py."""
+
+
+def make_run(folder: Path) -> None:
+    """A run of one step."""
+    from trace_mine.train.recipes import recipe
+    from trace_mine.train.running import train
+    from trace_mine.train.settings import override
+
+    train(override(recipe("quick"), ["max_steps=1", "evaluate_rows=2", "batch_size=2", "evaluate_at=[1]"]), folder)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +53,13 @@ def test_the_example_runs(name, tmp_path):
     arguments, printed = EXAMPLES[name]
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package, reason="needs the extra [train]")
+    if name == "use_a_run":
+        make_run(tmp_path / "run")
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / f"{name}.py", *arguments],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # transformers keeps a copy of a folder's code in its home
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_MODULES_CACHE": str(tmp_path / "modules")},
         capture_output=True,
         text=True,
     )

@@ -28,7 +28,7 @@ from trace_mine.tracer.visible import marked_up
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = sorted(set(trace_mine.__all__) - {"__version__"})
-OF_RUNS = ("load_model", "load_tokenizer")
+OF_RUNS = ("load_model", "load_tokenizer", "register_auto_classes")
 """Names whose examples open a run, and so need the extra [train]."""
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

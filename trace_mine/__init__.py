@@ -10,8 +10,9 @@ r"""Runs real Python in a sandbox, writes execution traces that replay, and trai
     y            [1, 2]  {'x': '[1, 2]', 'y': '[1, 2]'}
 
 ``run`` traces a program, ``trace`` a function of yours, ``mine`` whole repositories, ``load`` opens what was mined;
-``tasks`` make sessions whose law is known; ``load_model`` and ``load_tokenizer`` open what ``trace-train`` left. A name
-is imported when it is first asked for, so that ``import trace_mine`` costs nothing.
+``tasks`` make sessions whose law is known; ``load_model`` and ``load_tokenizer`` open what ``trace-train`` left, and
+``register_auto_classes`` lets transformers' own classes do so. A name is imported when it is first asked for, so that
+``import trace_mine`` costs nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trace_mine.call_tracing import trace as trace
+    from trace_mine.corpus.author_lines import author_line as author_line
     from trace_mine.corpus.synthetic.stream import Stream as Stream
     from trace_mine.corpus.synthetic.task import Stage as Stage
     from trace_mine.dataset_folders import load as load
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from trace_mine.function_source import FunctionSourceError as FunctionSourceError
     from trace_mine.run_folders import load_model as load_model
     from trace_mine.run_folders import load_tokenizer as load_tokenizer
+    from trace_mine.run_folders import register_auto_classes as register_auto_classes
     from trace_mine.source_tracing import run as run
     from trace_mine.task_registry import tasks as tasks
     from trace_mine.tracer.config import TracerConfig as TracerConfig
@@ -55,11 +58,13 @@ _MODULES = {
     "Tracer": "trace_mine.tracer.session",
     "TracerConfig": "trace_mine.tracer.config",
     "View": "trace_mine.tracer.views",
+    "author_line": "trace_mine.corpus.author_lines",
     "load": "trace_mine.dataset_folders",
     "load_model": "trace_mine.run_folders",
     "load_tokenizer": "trace_mine.run_folders",
     "mine": "trace_mine.dataset_folders",
     "parse_view": "trace_mine.tracer.views",
+    "register_auto_classes": "trace_mine.run_folders",
     "run": "trace_mine.source_tracing",
     "script_snippet": "trace_mine.tracer.scripts",
     "tasks": "trace_mine.task_registry",

@@ -52,6 +52,7 @@ def mine(
     split_by: str = "repository",
     sessions: int = 1,
     only_choices: bool = False,
+    windows: Sequence[int] = (),
     keep: str = "",
     licences: str | None = None,
     keep_personal: bool = False,
@@ -88,6 +89,7 @@ def mine(
         split_by: ``repository`` puts all rows of a repository into one split, ``function`` all rows that open one.
         sessions: number of sessions of each snippet that draws, each with draws of its own.
         only_choices: drop snippets that draw nothing at random.
+        windows: numbers of commands: beside each exact belief, what a reader of the outputs of so many would believe.
         keep: ``records`` keeps the runs of snippets without a session that replays, in the folder ``records``.
         licences: ``all`` or ``permissive``; None: permissive ones of repositories (of a folder, unknown ones too), all
             of files and modules.
@@ -149,6 +151,7 @@ def mine(
         seed=seed,
         view=view,
         only_choices=only_choices,
+        windows=tuple(windows),
         keep=keep,
         sessions=sessions,
         sandbox_level=sandbox_level,

@@ -1,4 +1,4 @@
-"""``load_model`` and ``load_tokenizer``: the model and the tokenizer of a run folder that ``trace-train`` wrote."""
+"""Run folders that ``trace-train`` wrote, opened: ``load_model``, ``load_tokenizer``, and transformers' own classes."""
 
 from __future__ import annotations
 
@@ -60,6 +60,30 @@ def load_tokenizer(run: str | os.PathLike[str]) -> PreTrainedTokenizerFast:
         run_folder.check_files(folder, "tokenizer/")
     loaded: PreTrainedTokenizerFast = load(folder / "tokenizer" if (folder / "tokenizer").is_dir() else folder)
     return loaded
+
+
+def register_auto_classes() -> list[str]:
+    """Makes transformers' ``AutoConfig`` and ``AutoModelForCausalLM`` open run folders, in this process.
+
+    Without it they take ``trust_remote_code=True``: the folder has a file that imports trace-mine. For Mamba-2 this is
+    the only way, since transformers has a model of that type with other keys; ``load_model`` opens all.
+
+    Returns:
+        the types of models that were registered.
+
+    Raises:
+        ImportError: the extra [train] is not installed.
+
+    >>> import trace_mine
+    >>> from transformers import AutoModelForCausalLM
+    >>> types = trace_mine.register_auto_classes()
+    >>> type(AutoModelForCausalLM.from_pretrained("runs/quick")).__name__
+    'DeltaNetForCausalLM'
+    """
+    _check_extra()
+    from trace_mine.train.models.registry import register_auto_classes as register
+
+    return register()
 
 
 def _check_extra() -> None:

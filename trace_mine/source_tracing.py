@@ -12,6 +12,7 @@ from trace_mine.errors import NoTraceError
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.own_environment import environment_of
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 from trace_mine.tracer.script_world import world_of
 from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
@@ -53,7 +54,8 @@ def run(
         root: a folder that the program sees, read-only, and imports from. Without it, a file's program sees a private
             copy of its own folder, in which it runs, and a text's program an empty folder.
         stdin: what the program's ``input()`` and ``sys.stdin`` read; None: nothing.
-        environment: the folder of the environment whose packages the program imports; None: that of ``python``.
+        environment: the folder of the environment whose packages the program imports; ``"auto"``: what the repository
+            around the file, or ``root``, asks for, is installed as ``trace-mine`` does; None: that of ``python``.
         comprehensions: show all comprehensions as loops, not only those that call functions of the program's own.
         python: the interpreter that runs the program.
         lenient: give a session that fails a check too, with the evidence in its ``failed_checks``.
@@ -97,14 +99,16 @@ def run(
         text = with_hidden_inputs(text, chosen)
     except SyntaxError as error:
         raise NoTraceError(name, Drop(reason=Reason.SYNTAX_ERROR.value, evidence=str(error))) from None
-    world = world_of(path, text, python, None if environment is None else Path(environment))
-    typed = None if stdin is None else stdin.encode("utf-8", "surrogateescape")
     folder = None if root is None else _folder(root)
+    named = None if environment is None else os.fspath(environment)
+    world = world_of(path, text, python, environment_of(named, path, folder, python))
+    typed = None if stdin is None else stdin.encode("utf-8", "surrogateescape")
     config = TracerConfig(
         repository=folder,
         sys_path=() if folder is None else import_folders(folder, path),
         folder=world.folder,
         site_folders=world.site_folders,
+        packages=world.packages,
         warm=world.warm,
         limits=with_timeout(limits, timeout),
         follow=follow,

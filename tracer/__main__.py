@@ -41,7 +41,7 @@ Examples:
   trace-run --follow 2 --json solve.py 42 > record.json
   trace-run --view branch --beliefs docs/examples/shell_game.py
   trace-run --view branch+every:2+print --seed 3 game.py
-  trace-run --root . --timeout 30 --html session.html scripts/demo.py
+  trace-run --root . --environment auto --html session.html scripts/demo.py
 
 The script runs as python FILE does, in a private copy of its own folder: it may read what lies there and write to it,
 and nothing that it writes comes back. It imports what is installed in the environment of trace-run (--environment names
@@ -75,9 +75,12 @@ def command(
         ),
     ] = None,
     environment: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="the environment whose packages the script imports", metavar="DIR", show_default="the interpreter's"
+            help="the environment whose packages the script imports; auto installs what the repository around it, or "
+            "--root, asks for, as trace-mine does",
+            metavar="auto|DIR",
+            show_default="the interpreter's",
         ),
     ] = None,
     empty_folder: Annotated[
@@ -181,7 +184,7 @@ def command(
     source = read_source(file) if cells is None else "\n".join(cells)
     script = None if file == "-" else Path(file)
     repository, folders = imports_of(root, script)
-    world = script_world(None if empty_folder else script, source, python, environment)
+    world = script_world(None if empty_folder else script, source, python, environment, file=script, root=repository)
     typed = typed_input(stdin, source, is_script=script is not None)
     laws = declared_laws(view, inputs or [], environ or [])
     check_view(view, beliefs=beliefs, forks=forks)
@@ -192,6 +195,7 @@ def command(
         sys_path=folders,
         folder=world.folder,
         site_folders=world.site_folders,
+        packages=world.packages,
         warm=world.warm,
         limits=Limits(
             wall_seconds=timeout,

@@ -156,7 +156,12 @@ class Attempt:
         if believed.failure is not None:
             kept[Reason.BELIEFS_END_EARLY.value] = 1
         return replace(
-            trace, choices=believed.choices, beliefs=believed.beliefs, belief_states=believed.states, kept_whole=kept
+            trace,
+            choices=believed.choices,
+            beliefs=believed.beliefs,
+            belief_states=believed.states,
+            windows=believed.windows,
+            kept_whole=kept,
         )
 
     def _set_up(self, driven: DriveSummary) -> str:

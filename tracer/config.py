@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -49,6 +49,8 @@ class TracerConfig:
         view: what a session shows.
         only_choices: snippets whose run draws nothing are dropped.
         laws: the declared laws of inputs and of the environment, as ``Laws.from_json`` takes them; None: none.
+        windows: numbers of commands: exact beliefs come with what a reader of the outputs of so many commands would
+            believe.
         python: the interpreter that runs the snippets.
         minimum_level: the weakest sandbox that will do: 3 (namespaces), 2 (Landlock and seccomp) or 0 (none at all).
         sandbox_level: this level and no other, 3, 2 or 0; None: the strongest that works here.
@@ -57,8 +59,8 @@ class TracerConfig:
         seed: the seed of the ``random`` module inside, and of the snippets' draws.
 
     Raises:
-        ValueError: ``laws`` are malformed, ``follow`` is negative, ``minimum_level`` or ``sandbox_level`` is no level,
-            or ``sandbox_level`` is 0 without ``allow_unsafe``.
+        ValueError: ``laws`` are malformed, ``follow`` is negative, ``windows`` has one number twice or a negative one,
+            ``minimum_level`` or ``sandbox_level`` is no level, or ``sandbox_level`` is 0 without ``allow_unsafe``.
 
     >>> import trace_mine
     >>> trace_mine.TracerConfig(follow=2, view=trace_mine.parse_view("branch")).view.hides
@@ -79,6 +81,7 @@ class TracerConfig:
     view: View = field(default_factory=View)
     only_choices: bool = False
     laws: Mapping[str, object] | None = None
+    windows: tuple[int, ...] = ()
     python: str = sys.executable
     minimum_level: int = 2  # it needs no privilege, so that it is there in most containers; 3 needs namespaces
     sandbox_level: int | None = None
@@ -91,6 +94,7 @@ class TracerConfig:
             raise ValueError(f"expected TracerConfig.follow >= 0, got {self.follow}; give 0 to follow no calls")
         if self.minimum_level not in SANDBOX_LEVELS:
             raise ValueError(f"expected TracerConfig.minimum_level 0, 2 or 3, got {self.minimum_level}; name a level")
+        check_windows(self.windows)
         check_sandbox_level(self.sandbox_level, allow_unsafe=self.allow_unsafe)
         if self.laws is not None:
             Laws.from_json(self.laws)  # raises ProtocolError, a ValueError, where a snippet would be run to no use
@@ -104,6 +108,16 @@ class TracerConfig:
             "maximum_level": max(SANDBOX_LEVELS) if forced is None else forced,
             "allow_unsafe": self.allow_unsafe,
         }
+
+
+def check_windows(windows: Sequence[int]) -> None:
+    """Refuse windows that are none.
+
+    Raises:
+        ValueError: a number is negative, or stands there twice.
+    """
+    if any(window < 0 for window in windows) or len(set(windows)) != len(windows):
+        raise ValueError(f"expected different numbers of commands from 0 on, got {list(windows)}; write 1|4|16")
 
 
 def check_sandbox_level(level: int | None, *, allow_unsafe: bool) -> None:

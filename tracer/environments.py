@@ -24,7 +24,7 @@ MAX_PTH_FILES, MAX_PTH_BYTES, MAX_LINKED = 200, 1 << 16, 32
 _import = re.compile(r"^([ \t]*+)(?:from[ \t]++(\w++)[\w.]*+[ \t]++import\b|import[ \t]++(.++))", re.MULTILINE)
 _finder = re.compile(r"^import (__editable___\w{1,200}_finder);")
 _table = re.compile(r"^MAPPING(?:: dict\[str, str\])? = (\{[^\n]*\})$", re.MULTILINE)
-_entry = re.compile(r"'(\w+)': '([^'\\\0]+)'")
+_entry = re.compile(r"'(\w[\w.]*+)': '([^'\\\0]+)'")
 """How setuptools writes where an editable installation's packages lie."""
 _dynamic = re.compile(r"\b(?:importlib|__import__|runpy|pkgutil)\b")
 
@@ -48,14 +48,14 @@ def site_folders(python: str, environment: Path | None = None) -> tuple[Path, ..
                 f"expected an environment of Python {minor}, got {str(environment)!r} without "
                 f"lib/python{minor}/site-packages; make one, or name its interpreter by --python"
             )
-        return _with_linked(folders)
+        return with_linked(folders)
     # not resolved: the link's place says which environment is meant
     prefix = Path(sys.prefix) if python == sys.executable else Path(os.path.abspath(python)).parent.parent
     folders = _below(prefix, minor)
     if not _is_alone(prefix):
         # a user's own packages go before the system's, as in ``site``
         folders = (*_below(Path.home() / ".local", minor), *folders, *_below(Path(installation.prefix), minor))
-    return _with_linked(tuple(dict.fromkeys(folders)))
+    return with_linked(tuple(dict.fromkeys(folders)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,20 +126,31 @@ def _below(prefix: Path, minor: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(place for place in places_there if place.is_dir() and not hidden_from_runs(place)))
 
 
-def _with_linked(folders: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The folders, and behind them those that their ``.pth`` files name and that runs can read."""
+def with_linked(folders: tuple[Path, ...], *, inside: Path | None = None) -> tuple[Path, ...]:
+    """Return the folders, and behind them those that their ``.pth`` files name, as ``site`` adds them to ``sys.path``.
+
+    Lines of code are not run; of setuptools' own ones the table that they import is read.
+
+    Args:
+        folders: of installed packages.
+        inside: what was installed is a stranger's, and may lead to nothing outside of this folder.
+    """
     linked: dict[Path, None] = {}
+    base = None if inside is None else Path(os.path.realpath(inside))
     for folder in folders:
         for path in _named_by_pth(folder):
             if len(linked) < MAX_LINKED and path.is_absolute() and path.is_dir() and not hidden_from_runs(path):
-                linked[Path(os.path.realpath(path))] = None
+                place = Path(os.path.realpath(path))
+                if base is None or place.is_relative_to(base):
+                    linked[place] = None
     return tuple(dict.fromkeys((*folders, *linked)))
 
 
 def _named_by_pth(folder: Path) -> Iterator[Path]:
     """Give the folders that the ``.pth`` files of a folder of packages name, in the order of ``site``."""
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".pth"))[:MAX_PTH_FILES]
+        # as ``site``: hidden files don't count
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".pth") and name[0] != ".")[:MAX_PTH_FILES]
     except OSError:
         return
     for name in names:
@@ -153,12 +164,14 @@ def _named_by_pth(folder: Path) -> Iterator[Path]:
 
 
 def _named_by_table(source: str) -> Iterator[Path]:
-    """Give the folders above the packages of setuptools' table, those whose packages have their names there."""
+    """Give the folders above the packages of setuptools' table, those whose packages have their names there; of a
+    package in a namespace (``ns.part``) the folder above the namespace.
+    """
     table = _table.search(source)
     for name, place in _entry.findall(table.group(1)) if table is not None else ():
-        path = Path(place)
-        if path.name in (name, f"{name}.py"):
-            yield path.parent
+        path, parts = Path(place), tuple(name.split("."))
+        if path.parts[-len(parts) :] in (parts, (*parts[:-1], f"{parts[-1]}.py")):
+            yield path.parents[len(parts) - 1]
 
 
 def _beginning_of(path: Path) -> str:
@@ -169,7 +182,7 @@ def _beginning_of(path: Path) -> str:
         return ""
     with open(fd, "rb") as file:
         try:
-            return file.read(MAX_PTH_BYTES).decode("utf-8", "replace")
+            return file.read(MAX_PTH_BYTES).decode("utf-8-sig", "replace")
         except OSError:
             return ""
 

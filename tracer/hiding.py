@@ -31,7 +31,7 @@ from trace_mine.tracer.inside.protocol.jobs import (
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.rounds import Failed, result_of
 from trace_mine.tracer.sandbox import Worker
-from trace_mine.tracer.schema import Belief, BeliefStates, Choice, Snippet, Step
+from trace_mine.tracer.schema import Belief, BeliefStates, Choice, Snippet, Step, WindowBelief
 from trace_mine.tracer.two_worlds import library_inside
 from trace_mine.tracer.views import question
 
@@ -57,12 +57,14 @@ class Believed:
         choices: in the order in which they were made.
         beliefs: in the order of the text.
         states: the law of the variables, one for each belief.
+        windows: laws of the exact ones' outputs after the last few commands alone.
         failure: the reason why there are fewer beliefs than outputs, None if there are not.
     """
 
     choices: tuple[Choice, ...]
     beliefs: tuple[Belief, ...]
     states: tuple[BeliefStates, ...]
+    windows: tuple[WindowBelief, ...]
     failure: str | None
 
 
@@ -150,6 +152,7 @@ def believe(
         outcomes=tuple(outcomes),
         laws=laws_of(config),
         num_seeds=BELIEF_SEEDS,
+        windows=config.windows,
         max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
     )
     report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch)
@@ -179,6 +182,10 @@ def believe(
         )
         for choice in report.choices
     )
+    windows = tuple(
+        WindowBelief(segment=shown[each.command], commands=each.window, probabilities=each.probabilities)
+        for each in report.windows
+    )
     states = tuple(
         BeliefStates(
             segment=shown[law.command],
@@ -190,7 +197,7 @@ def believe(
         )
         for law in report.states
     )
-    return Believed(choices=choices, beliefs=beliefs, states=states, failure=report.failure)
+    return Believed(choices=choices, beliefs=beliefs, states=states, windows=windows, failure=report.failure)
 
 
 def not_contradicted(believed: Believed, kept: Mapping[str, int]) -> Believed:
@@ -210,6 +217,7 @@ def not_contradicted(believed: Believed, kept: Mapping[str, int]) -> Believed:
         believed,
         beliefs=tuple(compress(believed.beliefs, sampled)),
         states=tuple(compress(believed.states, sampled)),
+        windows=(),  # they are of exact beliefs
         failure=believed.failure or (None if all(sampled) else Reason.SUPPORT_LOST.value),
     )
 
@@ -250,6 +258,26 @@ def _followed(
                 return answer
         return result_of(worker.run(job, replace(config.limits, forks=0)), kind, wanted)
     return result_of(worker.run(job), kind, wanted)
+
+
+def windows_of(
+    config: TracerConfig, worker: Worker, commands: Sequence[tuple[str, str]], code: str, windows: Sequence[int]
+) -> BeliefsReport | str:
+    """The beliefs of commands after the silent ``code``, with their laws after windows; or, as text, why not."""
+    job = BeliefsJob(
+        program=Program(code=code),
+        commands=tuple(commands),
+        outcomes=None,
+        laws=laws_of(config),
+        num_seeds=1,
+        max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
+        windows=tuple(windows),
+    )
+    try:
+        report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure)
+    except Failed as failed:
+        return f"{failed.drop.reason}: {failed.drop.evidence}"
+    return report if report.failure is None else report.failure
 
 
 def automaton_of(

@@ -81,16 +81,26 @@ def imports_of(root: Path | None, script: Path | None) -> tuple[Path | None, tup
     return resolved, import_folders(resolved, script)
 
 
-def script_world(script: Path | None, source: str, python: str, environment: Path | None) -> ScriptWorld:
+def script_world(
+    script: Path | None, source: str, python: str, environment: str | None, *, file: Path | None, root: Path | None
+) -> ScriptWorld:
     """What the script is run with.
+
+    Args:
+        script: its file; None for a text, or where it begins in an empty folder.
+        source: its text.
+        python: the interpreter that runs it.
+        environment: as it is given.
+        file, root: the script's file wherever it begins, and the folder of ``--root``: its repository is there.
 
     Raises:
         BadParameter: its folder can't be opened, or the environment is none.
     """
+    from trace_mine.tracer.own_environment import environment_of
     from trace_mine.tracer.script_world import world_of
 
     try:
-        return world_of(script, source, python, environment)
+        return world_of(script, source, python, environment_of(environment, file, root, python))
     except OSError as error:
         message = f"expected a script in a folder that can be read, got {str(script)!r}: {error}; give --empty-folder"
         raise typer.BadParameter(message) from None

@@ -324,6 +324,32 @@ class BeliefStates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowBelief:
+    """The law of an output for a reader who knows the session's commands, and the last few outputs alone.
+
+    Attributes:
+        segment: the index, in ``Trace.segments``, of the output; one of ``Trace.beliefs`` is about it and ``exact``.
+        commands: the number of commands before it whose outputs the reader has seen.
+        probabilities: of that belief's ``outcomes``, in their order. They sum to less than 1 where an output that the
+            reader has not seen rules others out.
+
+    Raises:
+        ValueError: ``commands`` is negative, or a probability is none.
+    """
+
+    segment: int
+    commands: int
+    probabilities: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.commands < 0 or not all(0 <= each <= 1 for each in self.probabilities):
+            raise ValueError(
+                f"expected a number of commands and probabilities, got {self.commands} and {self.probabilities}; "
+                "give numbers from 0 on, and from 0 to 1"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedFunction:
     """A function whose body a session shows.
 
@@ -438,6 +464,7 @@ class Trace:
             where no step shows it.
         choices: the choices in the order in which they were made; none in a view that hides nothing.
         beliefs: the beliefs in the order of the text; none in a view that hides nothing.
+        windows: what was to be believed of the same outputs after the last few commands alone; none unless asked for.
         belief_states: the laws of the variables, one for each of ``beliefs``; none of generated sessions.
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
             are written from them; rows do not have them.
@@ -477,6 +504,7 @@ class Trace:
     differs_at: int | None = None
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
+    windows: tuple[WindowBelief, ...] = ()
     belief_states: tuple[BeliefStates, ...] = ()
     frames: tuple[NativeFrame, ...] = ()
     source: tuple[OpenedFunction, ...] = ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.tracer.environments import foreign_imports, installed, site_folders
+from trace_mine.tracer.own_environment import OwnPackages
 from trace_mine.tracer.sandbox.jail import probe_interpreter
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Snippet
@@ -15,8 +16,8 @@ from trace_mine.tracer.script_folder import FolderCopy, copy_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptWorld:
-    """A script's folder as it was copied, None where it begins in an empty one; its folders of packages; and the
-    packages that it imports when it begins, which a jail imports once for all runs.
+    """A script's folder as it was copied, None where it begins in an empty one; its folders of packages, and single
+    packages besides; and those that it imports when it begins, which a jail imports once for all runs.
 
     Raises:
         ValueError: a folder of packages is given by a relative path, which the jail could not bind.
@@ -24,10 +25,11 @@ class ScriptWorld:
 
     copied: FolderCopy | None
     site_folders: tuple[Path, ...] = ()
+    packages: tuple[Path, ...] = ()
     warm: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not all(folder.is_absolute() for folder in self.site_folders):
+        if not all(folder.is_absolute() for folder in (*self.site_folders, *self.packages)):
             raise ValueError(f"expected absolute paths as site_folders, got {self.site_folders}; resolve them")
 
     @property
@@ -51,7 +53,9 @@ def repository_folder(repository: Path, below: str) -> FolderCopy:
         return FolderCopy(content=WorkingFolder())
 
 
-def world_of(script: Path | None, source: str, python: str, environment: Path | None = None) -> ScriptWorld:
+def world_of(
+    script: Path | None, source: str, python: str, environment: Path | Callable[[], OwnPackages] | None = None
+) -> ScriptWorld:
     """Read what a script is run with.
 
     Args:
@@ -59,7 +63,8 @@ def world_of(script: Path | None, source: str, python: str, environment: Path | 
         source: its text. What it names in the folder is copied first, and packages are shown only where it, or a module
             beside it, imports one.
         python: the interpreter that runs it.
-        environment: another environment than the interpreter's.
+        environment: another environment than the interpreter's, or what makes one, which is called where the script
+            imports a package.
 
     Raises:
         OSError: the script's folder can't be opened.
@@ -75,8 +80,12 @@ def world_of(script: Path | None, source: str, python: str, environment: Path | 
     neighbours = {path.split("/")[0].removesuffix(".py") for path in modules}
     texts = _texts_of(source, modules, neighbours)
     imports = foreign_imports(texts, neighbours, probe_interpreter(python).library_names)
-    if environment is None and not imports:
+    if not isinstance(environment, Path) and not imports:
         return ScriptWorld(copied=copied)
+    if environment is not None and not isinstance(environment, Path):
+        own = environment()
+        warm = installed(imports.at_top, own.site_folders)
+        return ScriptWorld(copied=copied, site_folders=own.site_folders, packages=own.packages, warm=warm)
     folders = site_folders(python, environment)
     return ScriptWorld(copied=copied, site_folders=folders, warm=installed(imports.at_top, folders))
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from trace_mine.tracer.attempt import Attempt
 from trace_mine.tracer.checks import NOTHING
 from trace_mine.tracer.config import TracerConfig as TracerConfig
-from trace_mine.tracer.hiding import automaton_of
+from trace_mine.tracer.hiding import automaton_of, windows_of
 from trace_mine.tracer.inside.protocol.choice_answers import SessionAutomaton
 from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.inside.reasons import Reason, reason_of
@@ -141,6 +141,25 @@ class Tracer:
         # without a repository nothing is mounted there: at level 2 the host may have a folder of that name
         roots = [root_of(self.config, self._recorder)] if self.config.repository is not None else []
         return automaton_of(self.config, self._recorder, roots, commands, code, variables)
+
+    def windows(
+        self, commands: Sequence[tuple[str, str]], code: str, windows: Sequence[int]
+    ) -> dict[tuple[int, int], tuple[float, ...]] | str:
+        """Find the laws of a session's open outputs after the last few commands alone.
+
+        Args:
+            commands: source and output of each command.
+            code: source that runs silently before them.
+            windows: numbers of commands.
+
+        Returns:
+            By (index of the command, window) the probabilities of the belief's outcomes, which are sorted as texts; or,
+            as text, the reason why there are no beliefs.
+        """
+        report = windows_of(self.config, self._recorder, commands, code, windows)
+        if isinstance(report, str):
+            return report
+        return {(each.command, each.window): each.probabilities for each in report.windows}
 
     @property
     def root(self) -> str:

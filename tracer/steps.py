@@ -42,9 +42,12 @@ def masked(
     return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]
 
 
-def _place_of(path: str, line: int, piece: int, snippet: Snippet, root: str, scratch: str) -> tuple[str, int]:
+def _place_of(path: str, line: int, snippet: Snippet, root: str, scratch: str) -> tuple[str, int]:
     """A file and line of the recording world as a row has them."""
     if path.startswith("<piece "):
+        # its own piece, not the one that runs: a function that an earlier piece defines stands there
+        number = path.removeprefix("<piece ").removesuffix(">")
+        piece = int(number) if number.isdecimal() and int(number) < len(snippet.pieces) else 0
         return snippet.path, line + snippet.pieces[piece].line - 1  # lines of a piece count from 1
     # a path elsewhere stays in full: of a standard-library module that counts as own (``config.library``)
     return path.removeprefix(root + "/").removeprefix(f"{scratch}/" if scratch else ""), line
@@ -54,9 +57,7 @@ def functions_of(driven: DriveSummary, snippet: Snippet, root: str, scratch: str
     """The functions that a session opens; ``root`` and ``scratch`` as in ``steps_of``."""
     made = []
     for function in driven.functions:
-        number = function.path.removeprefix("<piece ").removesuffix(">")
-        piece = int(number) if number.isdecimal() and int(number) < len(snippet.pieces) else 0
-        path, line = _place_of(function.path, function.line, piece, snippet, root, scratch)
+        path, line = _place_of(function.path, function.line, snippet, root, scratch)
         made.append(OpenedFunction(name=function.name, path=path, line=line, text=function.text))
     return tuple(made)
 
@@ -100,7 +101,7 @@ def steps_of(driven: DriveSummary, snippet: Snippet, root: str, scratch: str = "
     states = repl.full_states([command.changes for command in driven.commands])
     steps = []
     for command, text, state in zip(driven.commands, _texts_of(driven), states, strict=True):
-        path, line = _place_of(command.path, command.line, command.piece, snippet, root, scratch)
+        path, line = _place_of(command.path, command.line, snippet, root, scratch)
         steps.append(
             Step(
                 source=text,

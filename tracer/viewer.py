@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.tracer.bounded import DamagedFile, read_bytes
@@ -62,13 +63,34 @@ def script_digest(program: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def session_data(trace: Trace, sources: Mapping[str, Sequence[tuple[int, str]]]) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownEdit:
+    """A change of the program before it ran, as a page shows it.
+
+    Attributes:
+        kind: its word.
+        place: where it was made, for people.
+        law: the probabilities of its outcomes; none where it draws nothing.
+        before, after: the lines as their author wrote them, and as they ran.
+    """
+
+    kind: str
+    place: str
+    law: tuple[float, ...]
+    before: str
+    after: str
+
+
+def session_data(
+    trace: Trace, sources: Mapping[str, Sequence[tuple[int, str]]], edits: Sequence[ShownEdit] = ()
+) -> dict[str, object]:
     """Return what the page's program shows of a session, as JSON; all text in it is visible.
 
     Args:
         trace: the session.
         sources: by path, as steps name it, the parts of each file that are shown beside the session: the number of
             their first line, from 1, and their text. A whole file is one part.
+        edits: what was changed in the program before it ran.
     """
     paths = {step.path for step in trace.steps}
     return {
@@ -79,6 +101,16 @@ def session_data(trace: Trace, sources: Mapping[str, Sequence[tuple[int, str]]])
         },
         "steps": list(_steps(trace)),
         "calls": list(_calls(trace)),
+        "edits": [
+            {
+                "kind": one_line(edit.kind),
+                "place": one_line(edit.place),
+                "law": [_number(probability) for probability in edit.law],
+                "before": _shortened(edit.before),
+                "after": _shortened(edit.after),
+            }
+            for edit in edits
+        ],
     }
 
 
@@ -131,22 +163,43 @@ def _steps(trace: Trace) -> Iterator[dict[str, object]]:
             "set": [[visible(n), _shortened(value)] for n, value in step.state.items() if before.get(n) != value],
             "gone": [visible(name) for name in before if name not in step.state],
             "beliefs": [
-                _law(beliefs[index], trace.text[segment.start : segment.end])
-                for index, segment in own
+                _law(beliefs[index], place, trace.text[segment.start : segment.end])
+                for place, (index, segment) in enumerate(own)
                 if index in beliefs and len(beliefs[index].outcomes) > 1
             ],
         }
         before = step.state
 
 
-def _law(belief: Belief, shown: str) -> dict[str, object]:
+def entropy_bits(probabilities: Sequence[float]) -> float:
+    """The entropy of a law, in bits; what is no law (a number below 0, or none) has 0.
+
+    >>> entropy_bits([0.5, 0.25, 0.25]), entropy_bits([1.0, 0.0])
+    (1.5, 0.0)
+    """
+    total = -sum(p * math.log2(p) for p in probabilities if p > 0)
+    return total if math.isfinite(total) and total > 0 else 0.0
+
+
+def _law(belief: Belief, place: int, shown: str) -> dict[str, object]:
+    """The law of an output that is the step's segment at this place."""
     ranked = sorted(zip(belief.probabilities, belief.outcomes, strict=True), key=lambda each: -each[0])
-    # a probability that is no number would be no JSON
     outcomes = [
-        [probability if math.isfinite(probability) else 0.0, _shortened(outcome), outcome == shown.removesuffix("\n")]
+        [_number(probability), _shortened(outcome), outcome == shown.removesuffix("\n")]
         for probability, outcome in ranked[:MAX_OUTCOMES]
     ]
-    return {"method": belief.method, "outcomes": outcomes, "others": max(0, len(ranked) - MAX_OUTCOMES)}
+    return {
+        "method": belief.method,
+        "at": place,
+        "bits": round(entropy_bits(belief.probabilities), 4),
+        "outcomes": outcomes,
+        "others": max(0, len(ranked) - MAX_OUTCOMES),
+    }
+
+
+def _number(probability: float) -> float:
+    """The probability; 0 for what is no number, which would be no JSON."""
+    return probability if math.isfinite(probability) else 0.0
 
 
 def _shortened(text: str) -> str:

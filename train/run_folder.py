@@ -8,6 +8,8 @@ metrics.jsonl   one line every ``log_every`` steps
 evals.jsonl     one line for each evaluation
 checkpoints/    checkpoint-N: see ``checkpoints``
 model.safetensors, config.json, final.json   written at the end: a folder with final.json is a finished run
+modeling_trace_mine.py, generation_config.json, tokenizer.json and its kin   with which transformers opens the folder
+README.md       the model card (``card``)
 complete.json   the last: hashes of what is read of a finished run (``checkpoints.seal``)
 """
 
@@ -31,6 +33,8 @@ from trace_mine.train.summary import Final, summary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from trace_mine.train.models.language_model import SequenceModel
 
 log = logging.getLogger("trace-train")
 
@@ -172,6 +176,17 @@ def create(folder: Path, settings: Settings, data: TrainingData) -> None:
     }
     # last: a folder with run.json can be resumed, and for that it needs its tokenizer
     write_json(folder / "run.json", record)
+
+
+def save_model(model: SequenceModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a run's model, and beside it the tokenizer once more, where transformers' classes look for it.
+
+    ``generate`` ends at the tokenizer's end of text, if it has one.
+    """
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(model.generation_config, name, getattr(tokenizer, name))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def read(folder: Path) -> RunRecord:

@@ -21,6 +21,7 @@ import transformers
 from trace_mine.tracer.bounded import DamagedFile
 from trace_mine.train import checkpoints, run_folder
 from trace_mine.train.batches import DatasetBatches, TaskBatches, batches_of
+from trace_mine.train.card import write_card
 from trace_mine.train.evaluation import evaluator
 from trace_mine.train.final import final_evaluations
 from trace_mine.train.kernels import c_ops
@@ -210,7 +211,9 @@ def _run(
         saved_model = load_model(folder)
         saved_model.to(trainer.args.device)  # type: ignore[arg-type]
         final |= final_evaluations(saved_model, batches, settings)
-        saved_model.save_pretrained(folder)  # once more: the evaluations wrote the calibration into its config
+        run_folder.save_model(saved_model, batches.tokenizer, folder)  # once more: with the calibration in its config
+        # before final.json: a run that has one is finished, and nothing writes in its folder again
+        write_card(folder, run_folder.read(folder), cast(Final, final), saved_model.config.to_dict())
         run_folder.write_json(folder / "final.json", final)
         run_folder.seal_finished(folder, trainer.state.global_step)
     return cast(Final, final)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.tracer.viewer import entropy_bits
 from trace_mine.tracer.visible import one_line
 
 BATCH = 128
@@ -40,6 +41,7 @@ READ = (
     "new_characters",
     "uncopied_values",
     "writing_commands",
+    "edits",
 )
 """The columns of rows that are read. Old datasets lack some."""
 
@@ -58,6 +60,7 @@ class RowLine:
         worth: ``new_characters``, ``uncopied_values`` and ``writing_commands``; None where it was not measured.
         functions: those that the session opens.
         kept: reasons for which constructs were kept whole.
+        edits: kinds of the edits that were made before it ran, each once.
     """
 
     number: int
@@ -71,6 +74,7 @@ class RowLine:
     worth: tuple[float | None, float | None, float | None]
     functions: tuple[str, ...]
     kept: tuple[str, ...]
+    edits: tuple[str, ...] = ()
 
     def as_json(self) -> list[object]:
         """The line as the page's program reads it, in the order of the attributes without ``number``."""
@@ -85,6 +89,7 @@ class RowLine:
             *self.worth,
             list(self.functions),
             list(self.kept),
+            list(self.edits),
         ]
 
 
@@ -124,7 +129,7 @@ def row_lines(files: Sequence[Path]) -> Iterator[RowLine | None]:
 def _line_of(number: int, row: Mapping[str, Any]) -> RowLine | None:
     try:
         place = f"{row['path']}:{int(row['line'])}"
-        entropies = [_entropy(belief["probabilities"]) for belief in row["beliefs"]]
+        entropies = [entropy_bits(belief["probabilities"]) for belief in row["beliefs"]]
         worth = (row.get("new_characters"), row.get("uncopied_values"), row.get("writing_commands"))
         return RowLine(
             number=number,
@@ -145,15 +150,10 @@ def _line_of(number: int, row: Mapping[str, Any]) -> RowLine | None:
             worth=(_share(worth[0]), _share(worth[1]), _share(worth[2])),
             functions=tuple(one_line(each["name"]) for each in (row.get("source") or [])[:MAX_LISTED]),
             kept=tuple(one_line(reason) for reason in list(json.loads(row["kept_whole"]))[:MAX_LISTED]),
+            edits=tuple(dict.fromkeys(one_line(edit["kind"]) for edit in (row.get("edits") or [])[:MAX_LISTED])),
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
-
-
-def _entropy(probabilities: Sequence[float]) -> float:
-    """Bits; what is no law (a number below 0, or none) has none."""
-    total = -sum(p * math.log2(p) for p in probabilities if p > 0)
-    return total if math.isfinite(total) and total > 0 else 0.0
 
 
 def _share(value: object) -> float | None:

@@ -14,7 +14,7 @@ from typing import cast
 from trace_mine.corpus.browse.choice import chosen_rows
 from trace_mine.corpus.browse.index import RowLine, drop_lines, row_files, row_lines
 from trace_mine.corpus.browse.page_parts import PAGE, PROGRAM, STYLE
-from trace_mine.corpus.browse.row_trace import trace_of
+from trace_mine.corpus.browse.row_trace import edits_of, trace_of
 from trace_mine.corpus.dataset_rows import UnreadableRow, num_rows, rows_at
 from trace_mine.tracer.inside.reasons import drop_sentence
 from trace_mine.tracer.viewer import empty_page, in_script, script_digest, session_data
@@ -139,7 +139,7 @@ def _session(row: Mapping[str, object] | UnreadableRow) -> dict[str, object] | N
         return {
             "title": one_line(str(row["name"])),
             "footer": visible(footer),
-            "data": session_data(trace_of(row), sources),
+            "data": session_data(trace_of(row), sources, edits_of(row)),
         }
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -9,7 +9,15 @@ from __future__ import annotations
 STYLE = """
 :root { --line: #ddd; --dim: #777; --mark: #fff2c4; --bar: #9db8dd; }
 * { box-sizing: border-box; }
-body { background: #fdfdfb; color: #222; font: 14px/1.45 system-ui, sans-serif; margin: 0; }
+body {
+  background: #fdfdfb;
+  color: #222;
+  display: flex;
+  flex-direction: column;
+  font: 14px/1.45 system-ui, sans-serif;
+  height: 100vh;
+  margin: 0;
+}
 header {
   align-items: baseline;
   border-bottom: 1px solid var(--line);
@@ -18,7 +26,7 @@ header {
   gap: 1em;
   padding: .5em 1em;
 }
-h1 { font-size: 1.1em; margin: 0; overflow-wrap: anywhere; }
+h1 { font-size: 1.1em; margin: 0; min-width: 0; overflow-wrap: break-word; }
 h2 { font-size: 1em; margin: 0 0 .4em; }
 button, select, input {
   background: #fff;
@@ -32,40 +40,62 @@ button { cursor: pointer; }
 button[aria-selected=true] { background: var(--mark); }
 .dim { color: var(--dim); }
 .view { display: none; }
-.view.on { display: block; }
-#rows.on { display: grid; grid-template-columns: minmax(28em, 2fr) 5fr; height: calc(100vh - 3.2em); }
+.view.on { display: block; flex: 1; min-height: 0; overflow: auto; }
+#rows.on {
+  display: grid;
+  grid-template-columns: minmax(30em, 2fr) minmax(0, 5fr);
+  grid-template-rows: minmax(0, 1fr);
+}
 #list { border-right: 1px solid var(--line); display: flex; flex-direction: column; min-height: 0; }
 form { display: flex; flex-wrap: wrap; gap: .4em; padding: .5em; }
 form input[type=search] { flex: 1 1 14em; }
+form select { flex: 0 1 11em; min-width: 0; }
 .scroll { flex: 1; overflow: auto; }
-table { border-collapse: collapse; width: 100%; }
+table { border-collapse: collapse; table-layout: fixed; width: 100%; }
 th, td { border-bottom: 1px solid #eee; padding: .15em .5em; text-align: left; vertical-align: top; }
 th { background: #fdfdfb; position: sticky; top: 0; }
-td { overflow-wrap: anywhere; }
-td:first-child { min-width: 11em; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+th[data-sort] { cursor: pointer; }
+th.by { text-decoration: underline; }
+td { overflow-wrap: break-word; }
+td.number, th.number { padding: .15em .3em; text-align: right; white-space: nowrap; width: 3.8em; }
+th.wide { width: 4.8em; }
+td.number { font-size: .93em; }
+#drops th:first-child { width: 13em; }
 tr.row { cursor: pointer; }
 tr.row:hover { background: #f4f4ee; }
 tr.now { background: var(--mark); }
-iframe { border: 0; height: 100%; width: 100%; }
+iframe { border: 0; display: block; height: 100%; width: 100%; }
+iframe[hidden] { display: none; }
 #hint { padding: 1em; }
 #drops, #plots { padding: 1em; }
 #charts { display: grid; gap: 1.5em; grid-template-columns: repeat(auto-fill, minmax(24em, 1fr)); }
 svg { background: #fff; border: 1px solid #eee; height: auto; width: 100%; }
 svg text { font: 11px system-ui, sans-serif; }
+/* A list and a session side by side need some 1,000 px; else the list is above the session. */
+@media (max-width: 1000px) {
+  #rows.on { grid-template-columns: minmax(0, 1fr); grid-template-rows: minmax(0, 2fr) minmax(0, 3fr); }
+  #list { border-bottom: 1px solid var(--line); border-right: 0; }
+  #drops th:first-child { width: 9em; }
+}
 """
 
 PROGRAM = """
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const COLUMNS = ["number", "split", "entry", "repository", "name", "place", "outcome", "steps", "characters", "own",
-  "opened", "entropy", "open", "new", "uncopied", "writing", "functions", "kept"];
+  "opened", "entropy", "open", "new", "uncopied", "writing", "functions", "kept", "edits"];
 const rows = data.rows.map((values) => Object.fromEntries(COLUMNS.map((name, index) => [name, values[index]])));
 const byId = (id) => document.getElementById(id);
 const make = (tag, name, text) => {
   const node = document.createElement(tag);
   if (name) node.className = name;
   if (text !== undefined && text !== null) node.textContent = String(text);
+  return node;
+};
+// A name or a path with places where a line may end: behind single dots, underscores and the like, not inside words.
+const named = (node, text) => {
+  const parts = text.split(/(?<=[./:,[(])|(?<=[^\\W_][_-])(?=[^\\W_])/);
+  for (const part of parts) node.append(part, document.createElement("wbr"));
   return node;
 };
 const short = (number) => {
@@ -87,7 +117,8 @@ function turnTo(id) {
 for (const tab of tabs) {
   tab.addEventListener("click", () => {
     turnTo(tab.dataset.view);
-    history.replaceState(null, "", tab.dataset.view === "rows" ? "#" : `#${tab.dataset.view}`);
+    const own = tab.dataset.view === "rows" ? (wanted < 0 ? "" : `row=${wanted}`) : tab.dataset.view;
+    history.replaceState(null, "", `#${own}`);
   });
 }
 
@@ -106,9 +137,10 @@ async function sessionOf(number) {
   return answer.ok ? answer.json() : null;
 }
 let wanted = -1;
-async function open(row, line) {
+const lineOf = (row) => document.querySelector(`tr.row[data-number="${row.number}"]`);
+async function open(row) {
   for (const other of document.querySelectorAll("tr.now")) other.classList.remove("now");
-  if (line) line.classList.add("now");
+  lineOf(row)?.classList.add("now");
   wanted = row.number;
   const session = await sessionOf(row.number);
   if (wanted !== row.number) return;
@@ -134,6 +166,7 @@ const SORTS = {
   "most uncertain first": (a, b) => b.entropy - a.entropy,
   "longest first": (a, b) => b.characters - a.characters,
   "shortest first": (a, b) => a.characters - b.characters,
+  "most commands first": (a, b) => b.steps - a.steps,
   "most opened first": (a, b) => b.opened - a.opened,
   "most new first": (a, b) => (b.new ?? -1) - (a.new ?? -1),
 };
@@ -147,11 +180,19 @@ fill("repository", "all repositories", rows.map((row) => row.repository));
 fill("entry", "all sources", rows.map((row) => row.entry));
 fill("split", "all splits", rows.map((row) => row.split));
 fill("kept", "kept whole for any reason", rows.flatMap((row) => row.kept));
+fill("edited", "edited or not", rows.flatMap((row) => row.edits));
 for (const name of Object.keys(SORTS)) byId("sort").append(new Option(name, name));
 byId("sort").addEventListener("change", list);
 byId("find").addEventListener("input", list);
 byId("entropy").addEventListener("input", list);
 byId("filter").addEventListener("submit", (event) => event.preventDefault());
+for (const head of document.querySelectorAll("th[data-sort]")) {
+  head.addEventListener("click", () => {
+    const box = byId("sort"), isOn = box.value === head.dataset.sort;
+    box.value = isOn ? Object.keys(SORTS)[0] : head.dataset.sort;
+    list();
+  });
+}
 const words = rows.map((row) => [row.repository, row.name, row.place, ...row.functions].join("\\n").toLowerCase());
 
 function list() {
@@ -159,23 +200,33 @@ function list() {
   const least = Number(byId("entropy").value) || 0;
   const chosen = rows.filter((row, index) => asked.every((word) => words[index].includes(word)) && row.entropy >= least
     && ["repository", "entry", "split"].every((name) => !byId(name).value || row[name] === byId(name).value)
-    && (!byId("kept").value || row.kept.includes(byId("kept").value)));
+    && ["kept", "edits"].every((name) => {
+      const value = byId(name === "edits" ? "edited" : name).value;
+      return !value || row[name].includes(value);
+    }));
   chosen.sort(SORTS[byId("sort").value]);
   byId("matches").textContent = `${chosen.length} of ${rows.length} rows`
     + (chosen.length > MOST ? `, the first ${MOST}` : "");
-  const body = byId("lines");
+  for (const head of document.querySelectorAll("th[data-sort]")) {
+    head.classList.toggle("by", head.dataset.sort === byId("sort").value);
+  }
+  const body = byId("lines"), shown = chosen.slice(0, MOST);
+  // the open row is listed even where it is none of the first ones
+  const now = chosen.indexOf(rows.find((row) => row.number === wanted), MOST);
+  if (now >= 0) shown.push(chosen[now]);
   body.textContent = "";
-  for (const row of chosen.slice(0, MOST)) {
+  for (const row of shown) {
     const line = make("tr", "row"), name = make("td");
-    const where = `${row.repository} · ${row.place} · ${row.entry} · ${row.split}`;
-    name.append(make("div", "", row.name), make("div", "dim", where));
+    const edited = row.edits.length ? ` · edited: ${row.edits.join(", ")}` : "";
+    const where = `${row.repository} · ${row.place} · ${row.entry} · ${row.split}${edited}`;
+    name.append(named(make("div"), row.name), named(make("div", "dim"), where));
     line.append(name, make("td", "number", row.steps), make("td", "number", short(row.characters)),
       make("td", "number", row.own ? `${row.opened}/${row.own}` : ""),
       make("td", "number", row.entropy ? row.entropy.toFixed(2) : ""));
     if (!data.is_served && !packed.has(String(row.number))) line.classList.add("dim");
     line.dataset.number = String(row.number);
     line.classList.toggle("now", row.number === wanted);
-    line.addEventListener("click", () => { open(row, line); history.replaceState(null, "", `#row=${row.number}`); });
+    line.addEventListener("click", () => { open(row); history.replaceState(null, "", `#row=${row.number}`); });
     body.append(line);
   }
 }
@@ -192,8 +243,8 @@ function listDrops() {
   body.textContent = "";
   for (const [word, repository, place, name, entry, evidence] of chosen.slice(0, MOST)) {
     const line = make("tr"), where = make("td");
-    where.append(make("div", "", name), make("div", "dim", `${repository} · ${place} · ${entry}`));
-    line.append(make("td", "", word), where, make("td", "", evidence));
+    where.append(named(make("div"), name), named(make("div", "dim"), `${repository} · ${place} · ${entry}`));
+    line.append(named(make("td"), word), where, make("td", "", evidence));
     body.append(line);
   }
 }
@@ -286,9 +337,13 @@ function follow() {
   const asked = /^#row=(\\d+)$/.exec(location.hash);
   turnTo(["#drops", "#plots"].includes(location.hash) ? location.hash.slice(1) : "rows");
   const row = asked && rows.find((each) => each.number === Number(asked[1]));
-  const line = row ? document.querySelector(`tr.row[data-number="${row.number}"]`) : null;
-  if (row) open(row, line);
-  else if (wanted < 0) document.querySelector("tr.row:not(.dim)")?.click();
+  if (row) {
+    wanted = row.number;
+    list();
+    if (!lineOf(row)) { byId("filter").reset(); list(); }
+    lineOf(row).scrollIntoView({ block: "center" });
+    open(row);
+  } else if (wanted < 0) document.querySelector("tr.row:not(.dim)")?.click();
 }
 window.addEventListener("hashchange", follow);
 follow();
@@ -301,15 +356,20 @@ PAGE = """<!DOCTYPE html>
 <body><header><h1>{title}</h1><span class="dim" id="counts"></span>
 <button data-view="rows">rows</button><button data-view="drops">drops</button>
 <button data-view="plots">plots</button></header>
-<div class="view" id="rows"><div id="list"><form id="filter">
+<div class="view" id="rows"><div id="list"><form id="filter" autocomplete="off">
 <input type="search" id="find" placeholder="repository, name, function, file" aria-label="find">
 <select id="repository" aria-label="repository"></select><select id="entry" aria-label="source"></select>
 <select id="split" aria-label="split"></select><select id="kept" aria-label="kept whole for"></select>
+<select id="edited" aria-label="edited by"></select>
 <label>bits ≥ <input type="number" id="entropy" min="0" step="0.1" value="0" style="width: 5em"></label>
 <select id="sort" aria-label="order"></select><span class="dim" id="matches"></span></form>
-<div class="scroll"><table><thead><tr><th>session</th><th class="number" title="commands">steps</th>
-<th class="number" title="characters">chars</th>
-<th class="number">opened</th><th class="number">bits</th></tr></thead><tbody id="lines"></tbody></table></div></div>
+<div class="scroll"><table><thead><tr><th>session</th>
+<th class="number" data-sort="most commands first" title="commands; click to sort">steps</th>
+<th class="number" data-sort="longest first" title="characters; click to sort">chars</th>
+<th class="number wide" data-sort="most opened first" title="frames of own functions; click to sort">opened</th>
+<th class="number" data-sort="most uncertain first" title="of the most uncertain output; click to sort">bits</th>
+</tr></thead>
+<tbody id="lines"></tbody></table></div></div>
 <div><p id="hint" class="dim">Choose a row.</p><iframe id="frame" title="session" hidden></iframe></div></div>
 <div class="view" id="drops"><form id="which"><select id="reason" aria-label="reason"></select>
 <input type="search" id="found" placeholder="repository, name, evidence" aria-label="find a drop">

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trace_mine.tracer.schema import Belief, BeliefStates, OpenedCall, Segment, Step, Trace, Verification
+from trace_mine.tracer.viewer import ShownEdit
 
 # Any: the columns of a row whose file says what they are; what does not fit raises.
 _LATER: Mapping[str, Any] = {
@@ -93,3 +94,33 @@ def trace_of(columns: Mapping[str, Any]) -> Trace:
             states_total=row["states_total"],
         ),
     )
+
+
+def edits_of(columns: Mapping[str, Any]) -> tuple[ShownEdit, ...]:
+    """Return what was changed in the program of a row, with the places of the author's file where they are known.
+
+    Args:
+        columns: those of a row, of any version of the schema.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is no row.
+    """
+    edits = columns.get("edits") or ()
+    lines = columns.get("edit_lines") or [0] * len(edits)  # a column of version 6
+    return tuple(
+        ShownEdit(
+            kind=edit["kind"],
+            place=_place_of(edit, columns["path"], int(line)),
+            law=tuple(map(float, edit["law"])),
+            before=edit["before"],
+            after=edit["after"],
+        )
+        for edit, line in zip(edits, lines, strict=True)
+    )
+
+
+def _place_of(edit: Mapping[str, Any], path: str, line: int) -> str:
+    is_reveal = edit["kind"] == "reveal"
+    if line:
+        return f"{'after' if is_reveal else 'at'} {path}:{line}"
+    return f"at line {int(edit['line'])} of the text that {'ran' if is_reveal else 'was edited'}"

@@ -69,6 +69,7 @@ def _mined(config: Mapping[str, object]) -> Iterator[str]:
         ("limit", "--limit"),
         ("siblings", "--siblings"),
         ("sessions", "--sessions"),
+        ("windows", "--windows"),
         ("licences", "--licenses"),
         ("keep", "--keep"),
         ("split_by", "--split-by"),

@@ -1,8 +1,8 @@
 """The modules that an interpreter can import: where it searches, its standard library's names, what is installed.
 
 All of it is read from files, so that modules are found for another interpreter than the one that runs this, with its
-own packages, and nothing of an environment runs: neither ``.pth`` files nor finders. Not covered, for another
-interpreter: installations that only a ``.pth`` file leads to (editable ones).
+own packages, and nothing of an environment runs: the folders that ``.pth`` files name are searched, their lines of code
+and finders are not run.
 """
 
 from __future__ import annotations

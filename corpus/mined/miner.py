@@ -21,7 +21,7 @@ from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.input_signature import input_signature
-from trace_mine.corpus.mined.notes import environment_note, joined_notes
+from trace_mine.corpus.mined.notes import environment_note, joined_notes, named_snippets
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -204,7 +204,9 @@ class Mined:
         num_left = self._options.limit
         for targets in reader_batches(self._targets):
             shown = dict.fromkeys(target.shown for _, target in targets if target.shown is not None)
-            with self._start_reader([*shown]) as reader:
+            # a version may be made of git's tags
+            reads_git = self._options.as_of == COMMIT or any((each.path / ".git").is_dir() for _, each in targets)
+            with self._start_reader([*shown], reads_git=reads_git) as reader:
                 for place, target in targets:
                     repository = open_target(target, reader, self._staging, self._search)
                     replaced = None
@@ -236,10 +238,10 @@ class Mined:
     ) -> Iterator[WorkUnit]:
         return self._units_of(place, repository, reading, packages())
 
-    def _start_reader(self, shown: Sequence[Path]) -> RepositoryReader:
+    def _start_reader(self, shown: Sequence[Path], *, reads_git: bool) -> RepositoryReader:
         levels = self._options.tracer_config().worker_levels
         python = self._options.python or sys.executable
-        return RepositoryReader(shown, self._staging, python=python, **levels, reads_git=self._options.as_of == COMMIT)
+        return RepositoryReader(shown, self._staging, python=python, **levels, reads_git=reads_git)
 
     def _read(
         self, reader: RepositoryReader, place: int, repository: Repository, target: NamedInput, limit: int | None
@@ -347,7 +349,8 @@ class Mined:
         if search.calls is not None:
             notes["calls"] = {summary.name: search.calls}
         if search.injected is not None:
-            notes["not_edited"] = {summary.name: dict(search.injected)}
+            notes["not_edited"] = {summary.name: {why: len(each) for why, each in search.injected.items()}}
+            notes["not_edited_snippets"] = {summary.name: named_snippets(search.injected)}
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         seed = None if self._options.parsed_view.hides else self._options.seed  # such a view decides draws itself
         candidates = search.candidates

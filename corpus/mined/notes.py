@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from trace_mine.corpus.mined.cleaned_repositories import joined_cleaning
@@ -15,6 +15,8 @@ from trace_mine.corpus.rows import printable
 from trace_mine.corpus.stats import EnvironmentNote, FileStats, Notes
 
 Value = TypeVar("Value")
+MOST_NAMED = 50
+"""Snippets of one repository that got no draws for one reason, and are named; all are counted."""
 
 
 def joined_notes(parts: Sequence[Notes], overall: Notes) -> Notes:
@@ -56,7 +58,15 @@ def _not_edited(parts: Sequence[Notes]) -> Notes:
     """The note on snippets that got no draws; none where none were to be put into them."""
     if not any("not_edited" in part for part in parts):
         return {}
-    return {"not_edited": _by_name(part.get("not_edited", {}) for part in parts)}
+    return {
+        "not_edited": _by_name(part.get("not_edited", {}) for part in parts),
+        "not_edited_snippets": _by_name(part.get("not_edited_snippets", {}) for part in parts),
+    }
+
+
+def named_snippets(snippets: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Snippets by reason, as many of each as notes name."""
+    return {why: [printable(name) for name in each[:MOST_NAMED]] for why, each in snippets.items()}
 
 
 def _by_name(parts: Iterable[dict[str, Value]]) -> dict[str, Value]:

@@ -15,12 +15,27 @@ from trace_mine.corpus.mined.items.siblings import SIBLINGS
 from trace_mine.corpus.mined.reader_protocol import LicenceRule
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, HARVESTED, INVERSE_ENTRIES
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
-from trace_mine.tracer.config import TracerConfig, check_sandbox_level
+from trace_mine.tracer.config import TracerConfig, check_sandbox_level, check_windows
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.views import DEFAULT_FOLLOW, View, parse_view
 
 TRACER_FACTORY = "trace_mine.corpus.mined.start_tracer:start_tracer"
 """The function that starts a worker's tracer, by name, since a unit's payload is JSON."""
+
+
+def parse_windows(text: str | None) -> tuple[int, ...]:
+    """Read numbers of commands as the command line has them, ``1,4,16``.
+
+    Raises:
+        ValueError: a part is no number.
+
+    >>> parse_windows("1,4,16")
+    (1, 4, 16)
+    """
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise ValueError(f"expected numbers of commands (--windows), got {text!r}; write 1,4,16") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +68,7 @@ class MineOptions:
         view: the text of ``--view``.
         inject: the draws that are put into programs; None: they stay as they are.
         only_choices: snippets that draw nothing at random are dropped.
+        windows: numbers of commands: exact beliefs come with what a reader of the outputs of so many would believe.
         keep: ``records`` keeps the native run of a snippet that has no session that replays, beside the rows; empty:
             such a snippet is a drop.
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
@@ -87,6 +103,7 @@ class MineOptions:
     seed: int = 0
     view: str = "written"
     only_choices: bool = False
+    windows: tuple[int, ...] = ()
     inject: InjectOptions | None = None
     keep: str = ""
     sessions: int = 1
@@ -159,6 +176,9 @@ class MineOptions:
             )
         if self.only_choices and not hides:
             raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
+        check_windows(self.windows)
+        if self.windows and not hides:
+            raise ValueError(f"expected a view that hides outcomes with windows, got {self.view!r}; add branch")
         # 0 forks: beliefs are found without fork points, by running the program again from its start.
         if self.limits.forks and (self.limits.forks < 2 or not hides):
             raise ValueError(
@@ -263,6 +283,7 @@ class MineOptions:
             # only where it is given, as a key of it would make a dataset that was begun before another one
             **({"keep": self.keep} if self.keep else {}),
             **({"inject": self.inject.as_config()} if self.inject is not None else {}),
+            **({"windows": list(self.windows)} if self.windows else {}),
             **({"split_by": self.split_by} if self.split_by != "repository" else {}),
             "sessions": self.sessions,
             "keep_duplicates": self.keep_duplicates,

@@ -118,6 +118,16 @@ class PackagingFiles:
         nothing: Mapping[str, str] = {}
         return self.within_limits("setup.py", lambda: _keywords_of_setup(data), nothing, PACKAGING_SECONDS)
 
+    def setup_names(self) -> frozenset[str]:
+        """The names of all keyword arguments of the ``setup(...)`` call in ``setup.py``."""
+        data = self.read("setup.py", METADATA_BYTES)
+        if data is None:
+            return frozenset()
+        call = self.within_limits("setup.py", lambda: setup_call(data), None, PACKAGING_SECONDS)
+        return (
+            frozenset(each.arg for each in call.keywords if each.arg is not None) if call is not None else frozenset()
+        )
+
     def _text(self, path: str) -> str:
         """A file's text with the line ends of Python; empty where it is missing or not UTF-8."""
         data = self.read(path)

@@ -31,6 +31,7 @@ class PortableArguments(TypedDict):
     seed: int
     view: str
     only_choices: bool
+    windows: list[int]
     keeps_records: bool
     python_version: str
 

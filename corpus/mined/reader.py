@@ -76,7 +76,7 @@ LIBRARIES = ("licenseclassifier", "license_expression", "boolean", "packaging", 
 before it.
 """
 GIT_LIBRARIES = ("dulwich",)
-"""Packages that read git's objects, for a reader that is asked for the time of commits."""
+"""Packages that read git's objects, for a reader of checkouts."""
 ENTRY = "trace_mine.corpus.mined.reading"
 # What is imported before the first repository comes, once for all of them. The last one loads its tables when it is
 # first asked, which would cost each repository with a licence file 0.1 s.
@@ -122,7 +122,7 @@ class RepositoryReader:
         maximum_level: the strongest one to use.
         allow_unsafe: read without a sandbox where there is none.
         python: the interpreter that reads: the one that runs the snippets, since what parses depends on its version.
-        reads_git: ``read`` may be asked for the time of commits.
+        reads_git: ``read`` may be asked for the time of commits, and read versions that are made of git's tags.
 
     Attributes:
         level: the sandbox's.

@@ -49,6 +49,7 @@ from trace_mine.corpus.mined.reader_protocol import (
     request_of,
 )
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
+from trace_mine.corpus.mined.tag_version import version_of_tags
 from trace_mine.tracer.inside.protocol.codec import Record
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop
@@ -115,9 +116,11 @@ def _provenance(request: ReadRequest, packaging: PackagingFiles) -> Provenance:
     if request.metadata is not None:
         return find_provenance(Path(request.metadata), fallback_name=request.fallback_name)
     provenance = find_provenance(Path(request.root), fallback_name=request.fallback_name, packaging=packaging)
+    checkout = Path(request.checkout or request.root)
+    provenance = replace(provenance, version=version_of_tags(packaging, checkout, provenance.version))
     if request.checkout is None:
         return provenance
-    return replace(provenance, commit=find_commit(PackagingFiles(Path(request.checkout))))
+    return replace(provenance, commit=find_commit(PackagingFiles(checkout)))
 
 
 def _permitted(snippet: FoundSnippet, provenance: Provenance, rule: LicenceRule) -> FoundSnippet:

@@ -34,14 +34,14 @@ class RepositoryCandidates:
         candidates: in the order of its files.
         items: what ``stats.json`` says of its tests; None where pytest did not collect them.
         calls: what it says of harvested calls; None where none are wanted.
-        injected: snippets that got no draws, by reason; None where none are wanted.
+        injected: snippets that got no draws, by reason, each as ``PATH:LINE NAME``; None where none are wanted.
         not_tried: snippets of each kind that nobody tried to put draws into, since a sample of them is enough.
     """
 
     candidates: Sequence[Candidate]
     items: ItemNote | None = None
     calls: CallNote | None = None
-    injected: Mapping[str, int] | None = None
+    injected: Mapping[str, Sequence[str]] | None = None
     not_tried: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -105,7 +105,7 @@ class CandidateSearch:
             for each in candidates
             if each.snippet.kind in entries and each.snippet.path not in ignored
         ]
-        injected: dict[str, int] | None = None
+        injected: Mapping[str, Sequence[str]] | None = None
         not_tried: dict[str, int] = {}
         if self._options.inject is not None:
             if self._options.per_repository is not None:
@@ -119,14 +119,14 @@ class CandidateSearch:
         summary: RepositorySummary,
         candidates: Sequence[Candidate],
         packages: RepositoryPackages,
-    ) -> tuple[list[Candidate], dict[str, int]]:
-        """The snippets with draws put into their programs, and the numbers of those that got none, by reason."""
+    ) -> tuple[list[Candidate], Mapping[str, Sequence[str]]]:
+        """The snippets with draws put into their programs, and those that got none, by reason."""
         assert self._options.inject is not None
         sys_path = () if repository.stdlib else summary.main_roots
         arguments, _ = tracer_arguments(self._options, repository, packages, sys_path, ())
         self._tell(f"edits of {summary.name}: draws are put into {len(candidates)} snippets, each is tried")
         made = inject(config_of(arguments), self._staging, candidates, self._options.inject, self._options.seed)
-        return [*made.candidates], dict(made.left_out)
+        return [*made.candidates], made.left_out
 
     def _harvested(
         self,

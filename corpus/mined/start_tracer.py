@@ -36,6 +36,7 @@ def config_of(arguments: TracerArguments) -> TracerConfig:
         follow=arguments["follow"],
         view=parse_view(arguments["view"]),
         only_choices=arguments["only_choices"],
+        windows=tuple(arguments["windows"]),
         keeps_records=arguments["keeps_records"],
         python=arguments["python"],
         minimum_level=arguments["minimum_level"],

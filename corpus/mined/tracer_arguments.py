@@ -42,6 +42,7 @@ def tracer_arguments(
         "seed": options.seed,
         "view": options.view,
         "only_choices": options.only_choices,
+        "windows": list(options.windows),
         "keeps_records": options.keep == "records",
         "python_version": packages.version,
     }

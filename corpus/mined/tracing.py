@@ -247,6 +247,8 @@ def _row_origin(unit: MinedPayload, candidate: Candidate) -> RowOrigin:
         num_skipped=candidate.num_skipped,
         seed=unit["tracer"]["seed"],
         edits=candidate.edits,
+        edit_lines=candidate.edit_lines,
+        author_lines=candidate.author_lines,
     )
 
 

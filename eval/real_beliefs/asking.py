@@ -13,6 +13,7 @@ import numpy as np
 
 from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.eval.hf import HFPredictor
+from trace_mine.eval.real_beliefs.predictors import after_window, alike
 from trace_mine.eval.real_beliefs.questions import RevealQuestion
 from trace_mine.eval.subjects import Subject
 from trace_mine.train.batches import DatasetBatches
@@ -65,6 +66,16 @@ def answers_of_model(model: HFPredictor, questions: Sequence[RevealQuestion]) ->
             yield ModelAnswer(np.full(len(texts), 1 / len(texts)), UNANSWERED)
             continue
         yield _answer(model.outcome_logs(question.text, texts))
+
+
+def answer_of_window(question: RevealQuestion, window: int) -> ModelAnswer:
+    """The answer of the exact filter that begins ``window`` commands before the question; not answered where its law
+    was not to be had in full.
+    """
+    law = after_window(question, window)
+    if law is None:
+        return ModelAnswer(alike(question), UNANSWERED)
+    return ModelAnswer(np.asarray(law / law.sum()), float(law.sum()))
 
 
 def _answer(logs: Floats) -> ModelAnswer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 SEED = 0
 AS_OF = "2026-11-15"
 """The date as of which the packages that programs import are chosen."""
@@ -16,6 +16,8 @@ RUNGS = {
     "games": "maybe-swaps of three variables: sessions of a game that no program of the other rungs contains",
     "seen": "functions with draws put into them, of repositories whose other functions are trained on",
     "unseen": "functions with draws put into them, of repositories that are never trained on",
+    "skip": "the same repositories under the view `skip`: loops and calls are commands, of which only the effect shows",
+    "inverse": "calls of the same repositories' functions whose arguments are hidden, and asked for by what they gave",
     "draws": "scripts that call functions which draw by themselves; nothing was put into them",
 }
 """Each rung by its name, with what is on it, nearest to the synthetic training data first."""
@@ -46,8 +48,9 @@ class Size:
     Attributes:
         games: training sessions of the game.
         held_out_games: test sessions of it.
-        per_repository: programs of each repository, before variants of them are counted.
-        variants: edited programs of each.
+        per_repository: edited programs of each repository that is trained on.
+        unseen_per_repository: of each other one.
+        variants: edited programs of one function, at most.
         sessions: sessions of each script with real draws.
         questions: of each rung, at most.
         training_questions: that baselines count in, at most.
@@ -56,6 +59,7 @@ class Size:
     games: int
     held_out_games: int
     per_repository: int
+    unseen_per_repository: int
     variants: int
     sessions: int
     questions: int
@@ -67,6 +71,7 @@ SIZES = {
         games=20,
         held_out_games=10,
         per_repository=4,
+        unseen_per_repository=4,
         variants=1,
         sessions=1,
         questions=20,
@@ -75,9 +80,10 @@ SIZES = {
     "full": Size(
         games=3_000,
         held_out_games=300,
-        per_repository=400,
-        variants=8,
-        sessions=8,
+        per_repository=200,
+        unseen_per_repository=60,
+        variants=2,
+        sessions=4,
         questions=400,
         training_questions=1_000,
     ),
@@ -88,4 +94,6 @@ INJECT = "maybe:p=.1|.25|.5|.75|.9,either,order:p=.25|.5|.75"
 EDITS = 4
 REVEALS = 8
 """Partial questions in one program: of an item, a length, a remainder."""
+WINDOWS = (1, 4, 16)
+"""Memories of the filters that are asked beside the exact one, in commands."""
 GAME = ("permutations", "--set", "n=3", "--set", "p=0.25", "--commands", "2-16", "--spacing", "1-4")

@@ -19,6 +19,7 @@ import trace_mine
 from trace_mine.eval.mined import rows_of
 from trace_mine.eval.real_beliefs import ladder
 from trace_mine.eval.real_beliefs.draws import SCRIPTS
+from trace_mine.eval.real_beliefs.game_windows import with_windows
 from trace_mine.eval.real_beliefs.ladder import Package, Size
 from trace_mine.eval.real_beliefs.packages import DRAWN, SEEN, UNSEEN
 from trace_mine.eval.real_beliefs.questions import RevealQuestion, questions_of, write_questions
@@ -73,9 +74,10 @@ def make(out: Path, *, size: str, archives: Path | None, jobs: int) -> Benchmark
     rows = {name: rows_of(out / "rows" / name) for name in ladder.RUNGS}
     # of the game and of the repositories that are trained on, the rows of other sessions and other functions
     tested = {
-        name: [row for row in of_rung if name not in TRAINED or row["split"] == "test"]
+        name: [row for row in of_rung if name not in TRAINED or row["split"] != "train"]
         for name, of_rung in rows.items()
     }
+    tested["games"] = with_windows(tested["games"], ladder.WINDOWS)
     trained = [row for name in TRAINED for row in rows[name] if row["split"] == "train"]
     folder = out / "questions"
     folder.mkdir(exist_ok=True)
@@ -112,19 +114,24 @@ def _commands(out: Path, size: Size, wheels: dict[str, Path], jobs: int) -> list
     rows = out / "rows"
     common = ["--jobs", str(jobs), "--seed", str(ladder.SEED)]
     mine = [sys.executable, "-m", "trace_mine.corpus"]
-    edited = ["--view", "branch", "--inject", ladder.INJECT, "--edits", str(ladder.EDITS)]
-    edited += ["--reveals", str(ladder.REVEALS)]
-    edited += ["--variants", str(size.variants), "--per-repository", str(size.per_repository)]
+    edited = ["--inject", ladder.INJECT, "--edits", str(ladder.EDITS)]
+    windows = ["--windows", ",".join(map(str, ladder.WINDOWS))]
+    edited += ["--reveals", str(ladder.REVEALS), *windows]
+    edited += ["--variants", str(size.variants)]
+    of_seen, of_unseen = (["--per-repository", str(n)] for n in (size.per_repository, size.unseen_per_repository))
     # examples of docstrings alone: calls that tests make would need each package's suite to run
     edited += ["--sources", "doctest", "--as-of", ladder.AS_OF, "--keep-duplicates"]
     synth = [sys.executable, "-m", "trace_mine.corpus.synthetic", "make", *ladder.GAME, *common]
     games = ["--rows", str(size.games), "--held-out", str(size.held_out_games)]
-    drawn = ["--sources", "script", "--view", "branch+every:0", "--only-choices", "--as-of", ladder.AS_OF]
+    drawn = ["--sources", "script", "--view", "branch+every:0", "--only-choices", *windows, "--as-of", ladder.AS_OF]
     seen, unseen = ([str(wheels[each.name]) for each in packages] for packages in (SEEN, UNSEEN))
     made = {
         "games": [*synth, *games],
-        "seen": [*mine, *seen, *edited, *common, "--split-by", "function"],
-        "unseen": [*mine, *unseen, *edited, *common],
+        "seen": [*mine, *seen, "--view", "branch", *edited, *of_seen, *common, "--split-by", "function"],
+        "unseen": [*mine, *unseen, "--view", "branch", *edited, *of_unseen, *common],
+        "skip": [*mine, *unseen, "--view", "skip", *edited, *of_unseen, *common],
+        # no edits: what is hidden are the arguments, with the law of the repository's own calls
+        "inverse": [*mine, *unseen, "--view", "inverse", *windows, *of_unseen, "--as-of", ladder.AS_OF, *common],
         "draws": [*mine, str(_scripts(out)), *drawn, *common, "--sessions", str(size.sessions)],
     }
     return [[*command, "--out", str(rows / name)] for name, command in made.items()]

@@ -11,6 +11,11 @@ SEEN = (
     Package("boltons", "26.2.0", "41942cbce440211bbcf2487ccdc356964ad674f95a01068b8a0dd7a1d1fed036"),
     Package("anytree", "2.13.0", "4cbcf10df36b1f1cba131b7e487ff3edafc9d6e932a3c70071b5b768bab901ff"),
     Package("pygtrie", "2.6.2", "51dcc50ecb8291238e261b4e9f8ecca7313b763da258dd320d208ca2bc86b5f4"),
+    Package("babel", "2.19.0", "6d49734aed1d595b2c065d012174df8c83964692f26fc461702281634dd7555b"),
+    Package("humanize", "4.17.0", "02d0899527760efe18011944f882df4970943b4cdff7b5a0ba7fed43a576ef98"),
+    Package("rsa", "4.9.1", "68635866661c6836b8d39430f97a996acbd61bfa49406748ea243539fe239762"),
+    Package("arrow", "1.4.0", "749f0769958ebdc79c173ff0b0670d59051a535fa26e8eba02953dc19eb43205"),
+    Package("sqlglot", "30.30.0", "06c4c212a7868c7dcff0fd0fda348dd3c5cbad40137b3083a70ecdfe22921cf9"),
 )
 """Of these a part of the functions is trained on, and the other part asked about."""
 
@@ -19,6 +24,14 @@ UNSEEN = (
     Package("sortedcontainers", "2.4.0", "a163dcaede0f1c021485e957a39245190e74249897e2ae4b2aa38595db237ee0"),
     Package("networkx", "3.6.1", "d47fbf302e7d9cbbb9e2555a0d267983d2aa476bac30e90dfbe5669bd57f3762"),
     Package("intervaltree", "3.2.1", "a8a8381bbd35d48ceebee932c77ffc988492d22fb1d27d0ba1d74a7694eb8f0b"),
+    Package("primefac", "2.0.12", "d864ea1f538d0e948a9244401fe248ed7b22818c2cae51f5f3b4d31a4cb34d21"),
+    Package("packaging", "26.4", "81383611a09c1bc0b08b76e0fd5829d7c6824c65b27a6aee339da133f4233ea2"),
+    Package("nltk", "3.10.4", "769ba5413f265b7d3e87cd163cc28efa01e29eeef8bb6080bc907949d9fcfb51"),
+    Package("glom", "25.12.0", "b9f21e77f71a6576a43864e85066b8cc3f0f778d0d50961563f8981377a6dcb1"),
+    Package("semver", "3.1.2", "45d107c3fa880910441dfab9d555046cba2829a25feeadfe4a1566439635c510"),
+    Package("tabulate", "0.10.0", "f0b0622e567335c8fabaaa659f1b33bcb6ddfe2e496071b743aa113f8774f2d3"),
+    Package("hyperlink", "21.0.0", "e6b14c37ecb73e89c77d78cdb4c2cc8f3fb59a885c5b3f819ff4ed80f25af1b4"),
+    Package("ordered-set", "4.1.0", "046e1132c71fcf3330438a539928932caf51ddbc582496833e23de611de14562"),
 )
 """Of these nothing is trained on."""
 

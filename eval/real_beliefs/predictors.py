@@ -97,6 +97,16 @@ def last_shown(question: RevealQuestion) -> int | None:
     return None
 
 
+def after_window(question: RevealQuestion, window: int) -> Floats | None:
+    """The law of the exact filter that has seen the outputs of the last ``window`` commands, among the question's
+    outcomes; None where the benchmark doesn't have it.
+    """
+    for each in question.windows:
+        if each.commands == window:
+            return np.array(each.law)
+    return None
+
+
 def baselines(training: Sequence[RevealQuestion]) -> dict[str, Answer]:
     """The answers by name, the exact filter last."""
     return {

@@ -29,6 +29,12 @@ OF_A_PROGRAM = 4
 """Questions about one program, at most: variants of one function, and reveals of one session, are alike."""
 
 
+REWRITTEN = frozenset(
+    {"unstable", "replay_differs", "replay_mismatch", "result_differs", "path_differs", "closed", "unfaithful"}
+)
+"""Words of ``kept_whole`` that say, or may say, that a session was written again because a check of it failed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSpan:
     """A part of a question's text: characters ``start`` to ``end``, its role, and the number of its command."""
@@ -37,6 +43,16 @@ class RoleSpan:
     end: int
     role: str
     step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowLaw:
+    """What a reader of the outputs of the last ``commands`` commands would believe: the probability of each outcome of
+    the question, which sum to less than 1 where it can't rule others out.
+    """
+
+    commands: int
+    law: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +72,11 @@ class RevealQuestion:
         shown: the index of the one that did stand there.
         edits: draws that were put into the program; 0 in games and real draws.
         distance: commands since the last reveal that was open, or since the beginning.
+        windows: laws of readers who remember a few commands.
 
     Raises:
-        ValueError: the law isn't one over two or more different outcomes, or ``shown`` is none of them.
+        ValueError: the law isn't one over two or more different outcomes, ``shown`` is none of them, or a law of
+            ``windows`` has not a probability for each.
     """
 
     name: str
@@ -73,6 +91,7 @@ class RevealQuestion:
     shown: int
     edits: int
     distance: int
+    windows: tuple[WindowLaw, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 < len(self.outcomes) == len(self.law) == len(set(self.outcomes)):
@@ -81,11 +100,21 @@ class RevealQuestion:
             raise ValueError(f"expected probabilities that sum to 1, got {self.law} in {self.name}")
         if not 0 <= self.shown < len(self.outcomes):
             raise ValueError(f"expected shown below {len(self.outcomes)}, got {self.shown} in {self.name}")
+        if any(len(window.law) != len(self.outcomes) for window in self.windows):
+            raise ValueError(f"expected a probability for each outcome after each window, got others in {self.name}")
 
     @property
     def bits(self) -> float:
         """The law's entropy in bits."""
         return -sum(p * math.log2(p) for p in self.law if p > 0)
+
+
+def was_written_again(row: Row) -> bool:
+    """Return True for a session that was written a second time because a check of the first failed.
+
+    What a check meets depends on the run, and so on outcomes that the session hides: there a command may tell some.
+    """
+    return not REWRITTEN.isdisjoint(json.loads(row["kept_whole"]))
 
 
 def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[RevealQuestion]:
@@ -115,6 +144,8 @@ def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[RevealQue
 def open_reveals(row: Row, rung: str) -> list[RevealQuestion]:
     """All reveals of a row whose exact law has LEAST_BITS or more, where text and outcomes are within the limits."""
     made: list[RevealQuestion] = []
+    if was_written_again(row):
+        return made
     is_game = row["entry"] in TASKS
     before = -1
     for belief in row["beliefs"]:
@@ -149,6 +180,11 @@ def open_reveals(row: Row, rung: str) -> list[RevealQuestion]:
                 shown=outcomes.index(answer),
                 edits=len(row.get("edits", ())),
                 distance=distance,
+                windows=tuple(
+                    WindowLaw(commands=each["commands"], law=tuple(each["probabilities"]))
+                    for each in row.get("windows", ())
+                    if each["segment"] == belief["segment"]
+                ),
             )
         )
     return made
@@ -176,8 +212,11 @@ def read_questions(path: Path) -> list[RevealQuestion]:
             if set(entry) != names:
                 raise ValueError(f"its fields are {', '.join(sorted(entry))}")
             segments = tuple(RoleSpan(**segment) for segment in entry.pop("segments"))
+            windows = tuple(
+                WindowLaw(commands=each["commands"], law=tuple(each["law"])) for each in entry.pop("windows")
+            )
             outcomes, law = tuple(entry.pop("outcomes")), tuple(entry.pop("law"))
-            made.append(RevealQuestion(**entry, segments=segments, outcomes=outcomes, law=law))
+            made.append(RevealQuestion(**entry, segments=segments, outcomes=outcomes, law=law, windows=windows))
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"expected a question in line {number} of {path}, got another line: {error}") from None
     return made

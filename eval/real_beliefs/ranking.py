@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trace_mine.eval.hf import hf_predictor
-from trace_mine.eval.real_beliefs.asking import UNANSWERED, ModelAnswer, answers_of_model, answers_of_run
-from trace_mine.eval.real_beliefs.ladder import RUNGS
+from trace_mine.eval.real_beliefs.asking import (
+    UNANSWERED,
+    ModelAnswer,
+    answer_of_window,
+    answers_of_model,
+    answers_of_run,
+)
+from trace_mine.eval.real_beliefs.ladder import RUNGS, WINDOWS
 from trace_mine.eval.real_beliefs.making import TRAINING
 from trace_mine.eval.real_beliefs.predictors import baselines
 from trace_mine.eval.real_beliefs.questions import read_questions
@@ -35,6 +41,11 @@ def score_all(benchmark: Path, runs: Sequence[Path], models: Sequence[Path]) -> 
         for questions in asked.values():
             answers = [ModelAnswer(law(question), UNANSWERED) for question in questions]
             results += score(questions, answers, model=name)
+    for window in WINDOWS:
+        for questions in asked.values():
+            answers = [answer_of_window(question, window) for question in questions]
+            if not all(answer.mass != answer.mass for answer in answers):
+                results += score(questions, answers, model=f"filter of {window} commands")
     for folder in runs:
         run = subject(folder)
         for questions in asked.values():
@@ -64,6 +75,6 @@ def table(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, .
 
 def _cell(result: Result) -> str:
     """The value, with its interval where it has one."""
-    if result.low != result.low:
-        return f"{result.value:.3f}"
-    return f"{result.value:.3f} [{result.low:.3f}, {result.high:.3f}]"
+    # rounded before it is written: a KL of -1e-17 would be -0.000
+    value, low, high = (round(each, 3) + 0.0 for each in (result.value, result.low, result.high))
+    return f"{value:.3f}" if result.low != result.low else f"{value:.3f} [{low:.3f}, {high:.3f}]"

@@ -21,6 +21,8 @@ import yaml
 
 TOKEN = "hf_standinstandinstandinstandinstand"
 REPOSITORY = r"(?P<name>[\w.-]+/[\w.-]+)"
+API, KIND = "/api/(?:datasets|models)", "(?:/datasets)?"
+"""Models and datasets share the names here; the Hub keeps them apart."""
 
 
 class StandIn:
@@ -179,7 +181,9 @@ class _Handler(BaseHTTPRequestHandler):
     def validate(self, body: bytes) -> None:
         content = json.loads(body)["content"]
         header = yaml.safe_load(content.split("---\n")[1])
-        errors = [] if header["license"] == "other" and header["configs"] else [{"message": "no header"}]
+        is_model = header.get("library_name") == "transformers"
+        is_dataset = header.get("license") == "other" and bool(header.get("configs"))
+        errors = [] if is_model or is_dataset else [{"message": "no header"}]
         self._json({"errors": errors, "warnings": []}, 400 if errors else 200)
 
     def whoami(self, body: bytes) -> None:
@@ -233,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
         files = [
             {
                 "path": each["path"],
-                "uploadMode": "lfs" if each["path"].endswith(".parquet") else "regular",
+                "uploadMode": "lfs" if each["path"].endswith((".parquet", ".safetensors")) else "regular",
                 "shouldIgnore": False,
             }
             for each in json.loads(body)["files"]
@@ -283,12 +287,12 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/api/repos/create", _Handler.create),
     ("GET", "/api/whoami-v2", _Handler.whoami),
     ("POST", "/api/validate-yaml", _Handler.validate),
-    ("GET", f"/api/datasets/{REPOSITORY}", _Handler.info),
-    ("GET", f"/api/datasets/{REPOSITORY}/revision/(?P<revision>[^/]+)", _Handler.info),
-    ("GET", f"/api/datasets/{REPOSITORY}/tree/(?P<revision>[^/]+)/?(?P<folder>.*)", _Handler.tree),
-    ("POST", f"/api/datasets/{REPOSITORY}/paths-info/(?P<revision>[^/]+)", _Handler.paths_info),
-    ("POST", f"/api/datasets/{REPOSITORY}/preupload/(?P<revision>[^/]+)", _Handler.preupload),
-    ("POST", f"/api/datasets/{REPOSITORY}/commit/(?P<revision>[^/]+)", _Handler.commit),
-    ("POST", rf"/datasets/{REPOSITORY}\.git/info/lfs/objects/batch", _Handler.batch),
-    ("GET", f"/datasets/{REPOSITORY}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", _Handler.resolve),
+    ("GET", f"{API}/{REPOSITORY}", _Handler.info),
+    ("GET", f"{API}/{REPOSITORY}/revision/(?P<revision>[^/]+)", _Handler.info),
+    ("GET", f"{API}/{REPOSITORY}/tree/(?P<revision>[^/]+)/?(?P<folder>.*)", _Handler.tree),
+    ("POST", f"{API}/{REPOSITORY}/paths-info/(?P<revision>[^/]+)", _Handler.paths_info),
+    ("POST", f"{API}/{REPOSITORY}/preupload/(?P<revision>[^/]+)", _Handler.preupload),
+    ("POST", f"{API}/{REPOSITORY}/commit/(?P<revision>[^/]+)", _Handler.commit),
+    ("POST", rf"{KIND}/{REPOSITORY}\.git/info/lfs/objects/batch", _Handler.batch),
+    ("GET", f"{KIND}/{REPOSITORY}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", _Handler.resolve),
 ]

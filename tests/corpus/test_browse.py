@@ -32,6 +32,7 @@ from trace_mine.corpus.browse.row_trace import trace_of
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.schema import features
 from trace_mine.corpus.synthetic.__main__ import main as synth
+from trace_mine.tracer.viewer import entropy_bits
 
 VERSION_1 = Path(__file__).resolve().parents[1] / "data" / "version-1"
 NASTY = "</script><script>alert(1)</script>\x1b[2J\u202e$& @@data@@ <!--"
@@ -194,6 +195,82 @@ def test_inspect_finds_sorts_and_shows(beliefs: Path, rows: list[dict[str, Any]]
     assert told.returncode == 2 and "expected a row from 0 to" in told.stderr
     drops = inspect(beliefs, "--drops", "--find", "m.py:3")
     assert drops.startswith("1 of 2 drops") and "skipped: The test, or its class" in drops
+
+
+EDITS = [
+    {
+        "kind": "maybe",
+        "line": 3,
+        "law": [0.25, 0.75],
+        "before": "n += 1",
+        "after": f"if random() < 0.25:\n    n += 1{NASTY}",
+    },
+    {"kind": "reveal", "line": 9, "law": [], "before": "", "after": "print('n', n)", "author_line": 0},
+]
+
+
+def test_a_row_s_edits_are_in_the_page_and_the_list(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    number = next(n for n, row in enumerate(rows) if row["beliefs"])
+    dataset = written(
+        tmp_path / "edits", [{**rows[number], "path": "m.py", "edits": EDITS, "edit_lines": [17, 0]}, rows[0]]
+    )
+    html = browse_page(dataset, most=2).html
+    data = data_of(html)
+    assert [line[-1] for line in data["rows"]] == [["maybe", "reveal"], []]
+    (one, other) = (session_of(data["sessions"][each])["data"]["edits"] for each in "01")
+    assert other == []
+    assert [each["place"] for each in one] == ["at m.py:17", "at line 9 of the text that ran"]
+    assert [each["law"] for each in one] == [[0.25, 0.75], []] and one[0]["before"] == "n += 1"
+    assert "\x1b" not in one[0]["after"] and one[0]["after"].startswith("if random() < 0.25:\n    n += 1</script>")
+    told = inspect(dataset, "--row", 0)
+    assert "edit:       maybe at m.py:17 with 0.25, 0.75\n            - n += 1\n" in told
+    assert "edit:       reveal at line 9 of the text that ran\n            + print('n', n)\n" in told
+
+
+def test_uncertain_outputs_are_told_with_their_place(beliefs: Path, rows: list[dict[str, Any]]) -> None:
+    data = data_of(browse_page(beliefs, most=100).html)
+    num_open = 0
+    for number, row in enumerate(rows):
+        steps = session_of(data["sessions"][str(number)])["data"]["steps"]
+        laws = {belief["segment"]: belief for belief in row["beliefs"]}
+        segments: dict[int, list[int]] = {}
+        for index, segment in enumerate(row["segments"]):
+            segments.setdefault(segment["step"], []).append(index)
+        for place, step in enumerate(steps):
+            for belief in step["beliefs"]:
+                law = laws[segments[place][belief["at"]]]
+                assert belief["bits"] == pytest.approx(entropy_bits(law["probabilities"]), abs=1e-4)
+                num_open += belief["bits"] > 0
+    assert num_open > 10
+
+
+def test_the_most_uncertain_session_is_found_by_sorting(beliefs: Path, rows: list[dict[str, Any]]) -> None:
+    """The order is the page's program's; the numbers that it sorts by are the rows'."""
+    lines = data_of(browse_page(beliefs, most=2).html)["rows"]
+    best = [max((entropy_bits(each["probabilities"]) for each in row["beliefs"]), default=0.0) for row in rows]
+    assert [line[11] for line in lines] == pytest.approx(best, abs=1e-4)
+    assert best.index(max(best)) in chosen_rows([line for line in row_lines(row_files(beliefs)) if line], 10)
+
+
+def test_long_outcomes_are_wrapped(rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = next(n for n, row in enumerate(rows) if row["beliefs"])
+    first, *others = rows[number]["beliefs"]
+    outcomes = [f"{mark}{'0123456789 ' * 40}{mark}" for mark in "ab"] + ["short"]
+    law = {**first, "outcomes": outcomes, "probabilities": [0.5, 0.25, 0.25], "stderr": [0.0] * 3}
+    dataset = written(tmp_path / "long", [{**rows[number], "beliefs": [law, *others]}])
+    for columns in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        told = inspect(dataset, "--row", 0).splitlines()
+        start = next(place for place, line in enumerate(told) if "could be (" in line)
+        end = next(place for place, line in enumerate(told) if "0.25 short" in line)
+        shown = told[start + 1 : end + 1]
+        assert max(map(len, shown)) <= columns
+        # taken together again they are the outcomes
+        whole = "".join(
+            line.removeprefix("    # ")[6:] if "0." not in line[:12] else f"|{line.removeprefix('    # ')[2:]}"
+            for line in shown
+        )
+        assert "0123456789 " * 5 in whole and whole.count("0123456789") >= 75
 
 
 def test_a_law_without_a_form_has_no_entropy(rows: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -78,8 +78,7 @@ def test_the_header_is_what_datasets_reads() -> None:
         "annotations_creators": ["machine-generated"],
         "source_datasets": ["original"],
         "size_categories": ["n<1K"],
-        "license": "other",
-        "license_name": "MIT",
+        "license": "mit",
     }
     assert yaml.safe_load(text.split("---\n")[1]) == data
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.tracer.environments import foreign_imports, installed, site_folders
+from trace_mine.tracer.environments import foreign_imports, installed, site_folders, with_linked
 from trace_mine.tracer.script_world import world_of
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -112,3 +112,35 @@ def test_only_modules_that_the_script_imports_say_what_it_imports(tmp_path: Path
         assert bool(world.site_folders) is bool(wanted), source
         assert world_of(script, source, sys.executable, tmp_path / "env").warm == wanted
         assert packages in world_of(script, source, sys.executable, tmp_path / "env").site_folders
+
+
+def test_editable_parts_of_a_namespace_are_found(tmp_path: Path) -> None:
+    """Two distributions with a part each of the namespace ``shop``, and one whose table renames what it has."""
+    packages = environment(tmp_path / "env")
+    for number, part in enumerate(("goods", "money")):
+        (tmp_path / f"d{number}" / "shop" / part).mkdir(parents=True)
+        (tmp_path / f"d{number}" / "shop" / part / "__init__.py").touch()
+        (packages / f"__editable__.d{number}-1.0.pth").write_text(f"import __editable___d{number}_1_0_finder; _()\n")
+        table = {f"shop.{part}": f"{tmp_path}/d{number}/shop/{part}", "other.x": f"{tmp_path}/d{number}/shop/{part}"}
+        text = f"MAPPING: dict[str, str] = {table!r}\nNAMESPACES: dict[str, list[str]] = {{}}\n"
+        (packages / f"__editable___d{number}_1_0_finder.py").write_text(text)
+    assert site_folders(sys.executable, tmp_path / "env") == (packages, tmp_path / "d0", tmp_path / "d1")
+
+
+def test_path_files_are_read_as_site_reads_them(tmp_path: Path) -> None:
+    packages = environment(tmp_path / "env")
+    for name in ("marked", "hidden"):
+        (tmp_path / name).mkdir()
+    (packages / "marked.pth").write_bytes(f"\N{ZERO WIDTH NO-BREAK SPACE}{tmp_path}/marked\r\n".encode())
+    (packages / ".hidden.pth").write_text(f"{tmp_path}/hidden\n")
+    assert site_folders(sys.executable, tmp_path / "env") == (packages, tmp_path / "marked")
+
+
+def test_what_strangers_installed_leads_to_nothing_outside(tmp_path: Path) -> None:
+    """An environment that was made of a repository's requirements: a wheel of theirs may name any folder."""
+    site = tmp_path / "made" / "site-packages"
+    for folder in (site / "inner", tmp_path / "secret", tmp_path / "made" / "site-packages-2"):
+        folder.mkdir(parents=True)
+    (site / "link").symlink_to(tmp_path / "secret")
+    (site / "a.pth").write_text(f"inner\n{tmp_path}/secret\n../../secret\nlink\n../site-packages-2\n/\n")
+    assert with_linked((site,), inside=site) == (site, site / "inner")

@@ -461,7 +461,7 @@ def test_no_belief_is_called_exact_where_the_states_were_wrong() -> None:
 
     beliefs = tuple(map(belief, ("exact", "bounded", "sampled")))
     states = tuple(map(law, ("long", "undrawn", "sampled")))
-    found = Believed(choices=(), beliefs=beliefs, states=states, failure=None)
+    found = Believed(choices=(), beliefs=beliefs, states=states, windows=(), failure=None)
     sampled = replace(found, beliefs=beliefs[2:], states=states[2:])
     assert not_contradicted(found, {Reason.OPENING_SPENT: 1}) == found
     assert not_contradicted(found, {Reason.SUPPORT_LOST: 1}) == replace(sampled, failure="support_lost")

@@ -414,3 +414,14 @@ def test_opened_calls_refuse_steps_outside_of_their_range():
     with pytest.raises(ValueError, match="caller"):
         OpenedCall(caller=-2, name="f", text="f()")
     assert json.dumps(OpenedCall(caller=-1, name="f", text="f()").steps) == "[]"
+
+
+def test_a_function_of_an_earlier_piece_keeps_its_lines(kit):
+    """An example of a docstring defines it, a later one calls it: its statements stand where they are defined."""
+    pieces = (Piece(source="def f(n):\n    m = n + 1\n    return m\n", line=10), Piece(source="x = f(1)\n", line=20))
+    with kit.PlainTracer(kit.TracerConfig()) as tracer:
+        trace = tracer.trace(Snippet(path="m.py", name="m", kind="doctest", line=10, end_line=20, pieces=pieces))
+    assert isinstance(trace, Trace)
+    lines = {step.source: (step.path, step.line) for step in trace.steps}
+    assert lines["m = n + 1"] == ("m.py", 11) and lines["x = m"] == ("m.py", 20)
+    assert [(each.name, each.line) for each in trace.source] == [("f", 10)]

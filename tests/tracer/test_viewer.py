@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 import trace_mine
-from trace_mine.tracer.viewer import MAX_SOURCE_BYTES, MAX_VALUE, page, sources_of
+from trace_mine.tracer.viewer import MAX_SOURCE_BYTES, MAX_VALUE, ShownEdit, page, session_data, sources_of
 
 SCRIPT = """
 import random
@@ -114,6 +114,24 @@ def test_hostile_text_stays_data(text, tmp_path):
     assert shown.count("<script") == plain.count("<script") == 2
     assert "\x1b" not in shown and "\u2028" not in shown
     assert text in json.dumps(data_of(shown)) or not text.isprintable()
+
+
+def test_uncertain_outputs_are_marked_and_reached(trace):
+    steps = data_of(page(trace, title="t", footer="f"))["steps"]
+    laws = [(step, law) for step in steps for law in step["beliefs"]]
+    assert laws and all(law["bits"] > 0 for _, law in laws)
+    assert all(step["text"][law["at"]][0] == "value" for step, law in laws)
+    elements = Elements(page(trace, title="t", footer="f"))
+    assert "showUncertain" in elements.texts["script"]
+
+
+def test_a_program_s_edits_are_shown(trace):
+    edit = ShownEdit(kind="maybe", place="at m.py:3", law=(0.5, float("nan")), before="\x1b", after="a\nb")
+    data = session_data(trace, {}, [edit])
+    assert data["edits"] == [
+        {"kind": "maybe", "place": "at m.py:3", "law": [0.5, 0.0], "before": "\\x1b", "after": "a\nb"}
+    ]
+    assert data_of(page(trace, title="t", footer="f"))["edits"] == []
 
 
 def test_values_are_cut(trace):

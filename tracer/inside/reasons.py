@@ -538,9 +538,18 @@ class Reason(StrEnum):
     SEES_FRAME = "sees_frame", _whole("The function looks at its own frame or names (locals, eval, sys._getframe).")
     CLOSURE = (
         "closure",
-        _whole("The function rebinds a variable of the function around it, or reads one that is not bound yet."),
+        _whole(
+            "The function rebinds a variable of the function around it, which can't be written as the attribute of a "
+            "cell, or reads one that is not bound yet."
+        ),
     )
-    GLOBAL = "global", _whole("The function rebinds a global variable of a module other than the snippet's.")
+    GLOBAL = (
+        "global",
+        _whole(
+            "The function rebinds a global variable of a module other than the snippet's, which can't be written as an "
+            "attribute of the module."
+        ),
+    )
     GLOBAL_UNREACHABLE = (
         "global_unreachable",
         _whole("The function reads a global variable that no import of its module would give."),

@@ -38,6 +38,8 @@ class SequenceConfig(PretrainedConfig):
     """
 
     model_type = "trace_sequence"
+    # what ``Trainer.predict`` leaves out of predictions: the logits stay
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values", "hidden_states", "hidden", "carry"]
     own: ClassVar[dict[str, object]] = {}
 
     def __init_subclass__(cls, **options: object) -> None:
@@ -60,6 +62,10 @@ class SequenceConfig(PretrainedConfig):
         super().__init__(**values)
         self.tie_word_embeddings = tied  # after: PretrainedConfig sets it to its own default
         self.check()
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = "AutoConfig") -> None:
+        """Do nothing: transformers would mark the class, and then copy our source files into each folder it saves."""
 
     def check(self) -> None:
         """Check that the values fit together. Subclasses extend it.

@@ -31,6 +31,11 @@ class MatrixMixer(Mixer):
         self.rescale: Rescale | None = None
         self.backend = "auto"
 
+    @property
+    def needs_position(self) -> bool:
+        """True where the state is rescaled, every so many steps."""
+        return self.rescale is not None
+
     def projected(self, x: Tensor, carry: Carry, after: Carry) -> list[Tensor]:
         """Project x [B, T, D] to queries, keys and values [B, T, their widths], with a short convolution and SiLU.
 
@@ -146,6 +151,11 @@ class RenormedDeltaNet(DeltaNet):
         # sqrt(K V) a head: entries of the state then have a root mean square of 1, above that of a trained DeltaNet
         per_head = round(config.hidden_size * config.expand_k) * round(config.hidden_size * config.expand_v)
         self.state_norm = nn.Parameter(torch.full((self.num_heads,), math.sqrt(per_head) / self.num_heads))
+
+    @property
+    def needs_position(self) -> bool:
+        """True: ``rescale`` is set at each call."""
+        return True
 
     def forward(self, x: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry]:
         """See ``Mixer.forward``."""

@@ -1,20 +1,27 @@
 """Blocks and the language model around a mixer: forward over time, in pieces, and one step at a time with a carry.
 
+The model is one of transformers': it takes what ``generate``, ``Trainer`` and pipelines give to a causal model.
 ``registry`` derives a class for each mixer. Names of parameters are fla's, two of them by model: Mamba-2's differ.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
-from transformers.utils.generic import ModelOutput
+from transformers import GenerationMixin, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.utils.generic import ModelOutput, can_return_tuple
 
+from trace_mine.train.models.arguments import RowLayout, layout_of, loss_arguments
 from trace_mine.train.models.config import SequenceConfig
+from trace_mine.train.models.folder_code import auto_map, write_module
 from trace_mine.train.models.layers import Carry, GatedMLP, Mixer, Tapped
+from trace_mine.train.models.ragged import CarryCache, LayerAxes, Part, cut, filled, run_pieces
 
 
 @dataclass
@@ -22,17 +29,24 @@ class SequenceOutput(ModelOutput):
     """The output of a model. A plain dataclass with defaults, because ``ModelOutput`` asks for that.
 
     Attributes:
-        logits: [B, T, V]; row t predicts token t + 1.
+        loss: a number; None without labels.
+        logits: [B, T, V]; row t predicts token t + 1. Fewer rows of T if ``logits_to_keep`` says so.
+        past_key_values: the carries after each row's last token; None unless asked for.
+        hidden_states: L + 1 tensors [B, T, D]: the embeddings, each block's output, and ``hidden`` in the place of the
+            last block's, as in transformers' models; None unless asked for.
         hidden: [B, T, D], the normed output of the last block, of which the logits are a linear map.
         carry: one for each layer, after the last step; None unless asked for.
     """
 
+    loss: Tensor | None = None
     logits: Tensor | None = None
+    past_key_values: CarryCache | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
     hidden: Tensor | None = None
     carry: list[Carry] | None = None
 
 
-class Block(Tapped):
+class Block(Tapped, GradientCheckpointingLayer):
     """A pre-norm residual block: the mixer, then the gated MLP if the config has one.
 
     Tap: residual [B, T, D], the block's output. Parameters have fla's names, which call any mixer ``attn``.
@@ -63,7 +77,7 @@ class Block(Tapped):
         return self.tap("residual", x), after
 
 
-class MambaBlock(Tapped):
+class MambaBlock(Tapped, GradientCheckpointingLayer):
     """A pre-norm residual block without an MLP, with fla's names for Mamba-2. Tap: residual [B, T, D], its output."""
 
     points = ("residual",)
@@ -98,21 +112,29 @@ class Backbone(nn.Module):
         self.last_norm = last_norm
         setattr(self, last_norm, nn.RMSNorm(config.hidden_size, eps=config.norm_eps))
 
-    def forward(self, input_ids: Tensor, carry: list[Carry] | None) -> tuple[Tensor, list[Carry]]:
-        """Map input_ids [B, T] to hidden [B, T, D], from the layers' carries on; return also their new carries."""
-        x = self.embeddings(input_ids)
+    def forward(
+        self, inputs: Tensor, carry: list[Carry] | None, residuals: list[Tensor] | None = None
+    ) -> tuple[Tensor, list[Carry]]:
+        """Map inputs to hidden [B, T, D], from the layers' carries on; return also their new carries.
+
+        Inputs are tokens [B, T], or [B, T, D] in place of their embeddings. The embeddings and the outputs of all
+        blocks but the last are appended to ``residuals``.
+        """
+        x = inputs if inputs.is_floating_point() else self.embeddings(inputs)
         after = []
         for index, layer in enumerate(self.layers):
+            if residuals is not None:
+                residuals.append(x)
             x, layer_carry = layer(x, None if carry is None else carry[index])
             after.append(layer_carry)
         return getattr(self, self.last_norm)(x), after
 
 
-class SequenceModel(PreTrainedModel):
+class SequenceModel(PreTrainedModel, GenerationMixin):
     """A causal language model over tokens. Subclasses name their config and mixer, and differing parameter names.
 
-    Rows are padded on the right, and padding is left out of the loss. No mask is needed, since a causal model's outputs
-    before the padding don't depend on it.
+    Rows may be padded anywhere: ``attention_mask`` says where, and no state sees it (``ragged``). Rows padded on the
+    right need no mask for outputs before the padding, which don't depend on it.
     """
 
     config_class: type[SequenceConfig] = SequenceConfig
@@ -123,6 +145,9 @@ class SequenceModel(PreTrainedModel):
     # Any: transformers' own attributes, of types that differ between its versions.
     _tied_weights_keys: Any = {"lm_head.weight": "model.embeddings.weight"}  # noqa: RUF012
     _no_split_modules: Any = ["Block", "MambaBlock"]  # noqa: RUF012
+    supports_gradient_checkpointing: bool = True
+    # No state can go back, so that ``generate`` refuses to guess tokens and take them back (assisted generation).
+    _is_stateful: Any = True
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__(config)
@@ -144,6 +169,26 @@ class SequenceModel(PreTrainedModel):
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.data = tensor.data.clone()
         return loaded
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], is_main_process: bool = True, *arguments: Any, **options: Any
+    ) -> None:
+        """Save a model as transformers does, with the file by which ``trust_remote_code=True`` opens the folder.
+
+        Raises:
+            ValueError: ``push_to_hub`` is asked for here.
+        """
+        # transformers would upload before that file is there
+        if options.get("push_to_hub"):
+            raise ValueError("expected save_pretrained without push_to_hub, got it; call push_to_hub(REPOSITORY)")
+        self.config.auto_map = auto_map(type(self.config), type(self))
+        super().save_pretrained(save_directory, is_main_process, *arguments, **options)
+        if is_main_process:
+            write_module(Path(save_directory), type(self.config), type(self))
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = "AutoModel") -> None:
+        """Do nothing: transformers would mark the class, and then copy our source files into each folder it saves."""
 
     @property
     def backbone_module(self) -> Backbone:
@@ -187,30 +232,119 @@ class SequenceModel(PreTrainedModel):
         elif isinstance(module, nn.Embedding) and embedding_range is not None:
             nn.init.normal_(module.weight, std=embedding_range)
 
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        """Tell ``generate`` that no cache of keys and values is to be made: ``forward`` makes its own."""
+        return False
+
+    @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         carry: list[Carry] | None = None,
         return_carry: bool = False,
         attention_mask: Tensor | None = None,
-        labels: None = None,
+        labels: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: CarryCache | None = None,
+        use_cache: bool | None = None,
+        output_hidden_states: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **others: Any,  # Any: what transformers gives to any causal model; ``loss_arguments`` says which
     ) -> SequenceOutput:
-        """Run the model over input_ids [B, T], continuing from ``carry`` (None: from the start).
+        """Run the model over input_ids [B, T], continuing from ``carry`` or ``past_key_values`` (None: from the start).
 
-        ``attention_mask`` [B, T] and ``labels`` are here for code that calls any causal model: a mask of rows padded on
-        the right is accepted and changes nothing.
+        Args:
+            carry: of all rows, which have seen as many steps; it is left as it is.
+            return_carry: return the carry after the last step.
+            attention_mask: [B, T], or with a cache [B, columns read before + T]; 0 at padding. At padding after a
+                token, outputs repeat that token's.
+            labels: [B, T], the tokens themselves, -100 where there is no loss; they are shifted here.
+            inputs_embeds: [B, T, D] in place of input_ids.
+            position_ids: [B, T]; where they are 0 a sequence begins anew, so that rows of several ones can be packed.
+            past_key_values: what an earlier call returned, changed in place; rows go on each from its own last token.
+            use_cache: make such a cache; None: only if one is given.
+            output_hidden_states: return ``hidden_states``.
+            logits_to_keep: the number of last columns, or the columns, that logits are made of; 0: all.
+            others: ``num_items_in_batch`` and the other arguments of transformers' loss. ``return_dict=False`` makes a
+                tuple of the output.
 
         Raises:
-            ValueError: a mask has padding on the left or within, which would be read as tokens; or ``labels`` are
-                given, whose loss would count all tokens alike.
+            ValueError: arguments don't go together, or one is given that means nothing here.
         """
+        loss_options = loss_arguments(others, position_ids)
+        cached = CarryCache() if past_key_values is None and use_cache else past_key_values
+        inputs, layout = layout_of(
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            carry=carry,
+            return_carry=return_carry,
+            cached=cached,
+        )
+        hidden, hidden_states, after = self._backbone_outputs(
+            inputs, layout, carry, cached, output_hidden_states or getattr(self.config, "output_hidden_states", False)
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        whole = isinstance(logits_to_keep, int) and logits_to_keep == 0
+        logits = self.lm_head(hidden if whole else hidden[:, kept])
+        loss = None
         if labels is not None:
-            raise ValueError("expected no labels, got some; take the loss of the logits")
-        if attention_mask is not None and bool((attention_mask[:, 1:] > attention_mask[:, :-1]).any()):
-            raise ValueError("expected rows filled up on the right, got a mask with padding before tokens; pad there")
-        hidden, after = self.backbone_module(input_ids, carry)
-        logits = self.lm_head(hidden)
-        return SequenceOutput(logits=logits, hidden=hidden, carry=after if return_carry else None)
+            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **loss_options)
+        return SequenceOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=cached if use_cache is not False else None,
+            hidden_states=hidden_states,
+            hidden=hidden,
+            carry=after if return_carry else None,
+        )
+
+    def _backbone_outputs(
+        self,
+        inputs: Tensor,
+        layout: RowLayout,
+        carry: list[Carry] | None,
+        cached: CarryCache | None,
+        wants_states: bool,
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None, list[Carry] | None]:
+        """Run the backbone; return hidden, ``hidden_states`` if wanted, and the carry where rows run as one batch."""
+        axes: LayerAxes = [block.mixing.batch_axes for block in self.blocks]
+
+        def run(each: Tensor, its_carry: list[Carry] | None) -> tuple[list[Tensor], list[Carry]]:
+            residuals: list[Tensor] | None = [] if wants_states else None
+            normed, carries = self.backbone_module(each, its_carry, residuals)
+            return [normed, *(residuals or [])], carries
+
+        after: list[Carry] | None = None
+        # As they lie, without a copy: rows without padding in one batch, or padded on the right and no carry wanted.
+        if layout.as_they_lie:
+            num_rows, time = inputs.shape[:2]
+            begun = cached is not None and cached.get_seq_length() > 0
+            if begun:
+                assert cached is not None
+                carry = cached.carry_of(range(num_rows))
+            outputs, after = run(inputs, carry)
+            if cached is not None:
+                positions = [cached.position(row) + time for row in range(num_rows)]
+                cached.put([Part(rows=[*range(num_rows)], positions=positions, carry=after)], axes, num_rows, time)
+        else:
+            assert layout.real is not None
+            pieces = cut(layout.real, layout.begins, cached)
+            if pieces:
+                needs_position = any(block.mixing.needs_position for block in self.blocks)
+                outputs = run_pieces(run, inputs, pieces, cached=cached, axes=axes, needs_position=needs_position)
+            else:  # padding alone
+                states = len(self.blocks) if wants_states else 0
+                outputs = [self.lm_head.weight.new_zeros(*inputs.shape[:2], self.config.hidden_size)] * (1 + states)
+                if cached is not None:
+                    cached.put([], axes, *inputs.shape[:2])
+        if layout.real is not None:
+            outputs = [filled(each, layout.real) for each in outputs]
+        hidden, *residuals = outputs
+        return hidden, (*residuals, hidden) if wants_states else None, after
 
     def step(self, input_ids: Tensor, carry: list[Carry] | None = None) -> tuple[Tensor, list[Carry]]:
         """Run the model over one token a row, input_ids [B], in the recurrent form of each mixer.

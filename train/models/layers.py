@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -45,14 +45,23 @@ class Mixer(Tapped, ABC):
 
     Calls in pieces, each with the carry of the one before, give the outputs of one call over all time; a test holds
     every model to that, in pieces of any length down to one step.
+
+    Attributes:
+        batch_axes: name in the carry -> the axis of its rows, where that isn't axis 0.
     """
 
     points: tuple[str, ...] = ()
+    batch_axes: ClassVar[dict[str, int]] = {}
     num_heads: int  # of the taps with an axis of heads; recurrent mixers have none
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__()
         self.config = config
+
+    @property
+    def needs_position(self) -> bool:
+        """False where the carry's ``position`` changes nothing: rows of different ones then go on as one batch."""
+        return True
 
     @abstractmethod
     def forward(self, x: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,17 @@ class Recurrent(Mixer):
     """The mixer of one layer, of type ``cell``. Tap: heads [B, T, 1, D], the hidden state after each step."""
 
     points = ("heads",)
+    batch_axes: ClassVar[dict[str, int]] = {"hidden": 1}  # torch has layers in front
     cell: type[nn.LSTM | nn.GRU]
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__(config)
         self.rnn = self.cell(config.hidden_size, config.hidden_size, batch_first=True)
+
+    @property
+    def needs_position(self) -> bool:
+        """False: a hidden state is all there is."""
+        return False
 
     def forward(self, x: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry]:
         """See ``Mixer.forward``. The carry's ``hidden`` is torch's: a tensor, for the LSTM a tuple of two."""

@@ -194,7 +194,7 @@ def register_auto_classes() -> list[str]:
     """Make AutoConfig and AutoModelForCausalLM open folders of our models in this process.
 
     Not those of Mamba-2: transformers has a model of that type with other keys, which stays what it is. ``load_model``
-    opens ours.
+    opens ours, and so does ``AutoModelForCausalLM.from_pretrained(FOLDER, trust_remote_code=True)``.
 
     Returns:
         the model types that were registered.

@@ -20,7 +20,7 @@ from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.environments.well_known import DISTRIBUTIONS
 from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
-from trace_mine.tracer.environments import site_folders
+from trace_mine.tracer.environments import site_folders, with_linked
 
 COMMIT = "commit"
 
@@ -182,7 +182,7 @@ class RepositoryEnvironments:
     ) -> RepositoryPackages:
         folders: tuple[Path, ...] = ()
         if environment is not None and environment.folder is not None:
-            folders = (environment.folder,)
+            folders = with_linked((environment.folder,), inside=environment.folder)
         elif self._options.folder is not None:
             folders = site_folders(python, self._options.folder)
         installed_in, names = folders, _import_names(folders)

@@ -20,6 +20,15 @@ Text = Annotated[str, AtMost(100_000)]
 Word = Annotated[str, AtMost(60)]
 
 
+def lines_in(piece: str) -> int:
+    """The number of lines of a program's piece, whose last one may have no end.
+
+    >>> lines_in("x = 1\\ny = 2"), lines_in("x = 1\\n")
+    (2, 1)
+    """
+    return piece.removesuffix("\n").count("\n") + 1
+
+
 @record
 class ProgramEdit(Record):
     """One edit.
@@ -29,6 +38,8 @@ class ProgramEdit(Record):
         line: where it stands in the text that was edited, from 1; a reveal in the text that ran.
         law: the probabilities of the outcomes; a reveal has none.
         before, after: its lines, without their common indentation.
+        author_line: the line of the author's file at which it was made, 0 where that is not known; a question stands
+            behind that line.
     """
 
     kind: Word
@@ -36,6 +47,7 @@ class ProgramEdit(Record):
     law: Annotated[tuple[float, ...], AtMost(20)]
     before: Text
     after: Text
+    author_line: Count
 
     def agree(self) -> None:
         if self.kind == "reveal":
@@ -53,6 +65,7 @@ class EditedProgram(Record):
         number: the snippet's.
         variant: of the programs that were made of it, from 0.
         pieces: its sources, with the statement that binds the functions which draw.
+        origins: of each line of the pieces, the line of the author's file that it is or was made of; 0: of none.
         edits: in the order of the text.
         runs, raised, distinct: of the sample: its runs, those that raised or did not end, the outputs that differ.
     """
@@ -60,6 +73,7 @@ class EditedProgram(Record):
     number: Count
     variant: Count
     pieces: Annotated[tuple[Text, ...], AtMost(2_000)]
+    origins: Annotated[tuple[Count, ...], AtMost(100_000)]
     edits: Annotated[tuple[ProgramEdit, ...], AtMost(100)]
     runs: Count
     raised: Count
@@ -68,6 +82,16 @@ class EditedProgram(Record):
     def agree(self) -> None:
         if not self.pieces or not self.edits:
             raise ProtocolError("expected pieces and edits of an edited program, got none")
+        num_lines = sum(map(lines_in, self.pieces))
+        if len(self.origins) != num_lines:
+            raise ProtocolError(f"expected an origin of each of {num_lines} lines, got {len(self.origins)}")
+
+
+_WHYS = """
+no_place no_function no_source layout method syntax raises_unedited raises not_reached no_program
+"""
+WHYS = frozenset(_WHYS.split())
+"""The words for why a snippet got no draws, as ``docs/choices.md`` explains them."""
 
 
 @record
@@ -76,6 +100,10 @@ class NotEdited(Record):
 
     number: Count
     why: Word
+
+    def agree(self) -> None:
+        if self.why not in WHYS:
+            raise ProtocolError(f"expected why a snippet is not edited, got {self.why!r}")
 
 
 EDITED = OneOf(EditedProgram, NotEdited)

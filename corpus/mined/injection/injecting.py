@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 from trace_mine.corpus.mined.harvest.harvesting import PACKAGE as HARVEST_PACKAGE
-from trace_mine.corpus.mined.injection.edit_protocol import EditedProgram, NotEdited, edit_records
+from trace_mine.corpus.mined.injection.edit_protocol import EditedProgram, NotEdited, edit_records, lines_in
 from trace_mine.corpus.mined.injection.inject_options import InjectOptions
 from trace_mine.corpus.mined.shown_code import staged_code, with_code
 from trace_mine.corpus.mined.snippets.candidate import Candidate
@@ -41,10 +42,10 @@ edit_programs(write, given['programs'], given['wanted'], given['seconds'])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injected:
-    """Snippets with edits, and of those that gave none how many there are by a word for why."""
+    """Snippets with edits, and those that gave none by a word for why, each as ``PATH:LINE NAME``."""
 
     candidates: Sequence[Candidate]
-    left_out: Mapping[str, int]
+    left_out: Mapping[str, Sequence[str]]
 
 
 def inject(
@@ -65,13 +66,13 @@ def inject(
     Raises:
         SandboxUnavailable: this machine offers less than the configuration asks for.
     """
-    left_out: Counter[str] = Counter()
+    left_out: dict[str, list[str]] = defaultdict(list)
     programs: dict[int, Candidate] = {}
     for number, candidate in enumerate(candidates):
         if candidate.drop is not None:
-            left_out["dropped"] += 1
+            left_out["dropped"].append(_told(candidate))
         elif candidate.snippet.is_notebook:
-            left_out["notebook"] += 1
+            left_out["notebook"].append(_told(candidate))
         else:
             programs[number] = candidate
     made: list[Candidate] = []
@@ -83,20 +84,26 @@ def inject(
         jail = with_code(with_code(jail_of(config, replaying=False), others), code)
         with Worker(jail, LIMITS, **config.worker_levels) as worker:
             for record in _records(worker, config, programs, options, seed):
-                if isinstance(record, NotEdited):
+                if isinstance(record, NotEdited) and record.number in programs:
                     answered.add(record.number)
-                    left_out[record.why] += 1
+                    left_out[record.why].append(_told(programs[record.number]))
                 elif isinstance(record, EditedProgram) and record.number in programs:
                     answered.add(record.number)
                     edited = _edited(programs[record.number], record)
                     key = tuple(piece.source for piece in edited.snippet.pieces)
                     if key in texts:
-                        left_out["duplicate"] += 1
+                        left_out["duplicate"].append(_told(edited))
                     else:
                         texts.add(key)
                         made.append(edited)
-    left_out["lost"] += len(programs.keys() - answered)
-    return Injected(candidates=made, left_out=dict(sorted((+left_out).items())))
+    if lost := sorted(programs.keys() - answered):
+        left_out["lost"] = [_told(programs[number]) for number in lost]
+    return Injected(candidates=made, left_out=dict(sorted(left_out.items())))
+
+
+def _told(candidate: Candidate) -> str:
+    snippet = candidate.snippet
+    return f"{snippet.path}:{snippet.line} {snippet.name}"
 
 
 def _records(
@@ -143,6 +150,7 @@ def _given(number: int, candidate: Candidate, root: str) -> dict[str, object]:
         "module": _module_of(candidate),
         "code": snippet.code,
         "pieces": [piece.source for piece in snippet.pieces],
+        "lines": [piece.line for piece in snippet.pieces],
         "is_script": snippet.kind == "script",
         "folder": below(snippet.path.rpartition("/")[0]),
         "file": below(snippet.path),
@@ -163,16 +171,20 @@ def _edited(candidate: Candidate, record: EditedProgram) -> Candidate:
         EditColumns(kind=each.kind, line=each.line, law=list(each.law), before=each.before, after=each.after)
         for each in record.edits
     )
+    # one below the other, so that a line of the text that ran has one number
+    starts = accumulate(map(lines_in, record.pieces), initial=snippet.line)
     return replace(
         candidate,
         snippet=replace(
             snippet,
             name=f"{snippet.name}~{record.variant}",
             module=_module_of(candidate),
-            pieces=tuple(Piece(source=source, line=snippet.line) for source in record.pieces),
+            pieces=tuple(Piece(source=source, line=line) for source, line in zip(record.pieces, starts, strict=False)),
             focus=(),  # the function that is opened is the session's own
         ),
         edits=edits,
+        edit_lines=tuple(each.author_line for each in record.edits),
+        author_lines=record.origins,
         item="",  # what pytest says is of the program as it was
         fallbacks=(),
     )

@@ -66,6 +66,7 @@ class Candidate:
         fallbacks: other forms of the snippet, tried in order where those before gave no session.
         warm: the module of a harvested call's function, which is imported before the call runs.
         edits: the draws that were put into its program, as rows say them (``schema.EditColumns``).
+        edit_lines, author_lines: of each of them, and of each line of its pieces, the author's line; 0: of none.
 
     Raises:
         ValueError: there is nothing to run, and no drop that says why; or an input is asked for that has no prior.
@@ -83,6 +84,8 @@ class Candidate:
     fallbacks: tuple[Snippet, ...] = ()
     warm: str = ""
     edits: tuple[EditColumns, ...] = ()
+    edit_lines: tuple[int, ...] = ()
+    author_lines: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.drop is None and not self.snippet.pieces:
@@ -115,7 +118,7 @@ class Candidate:
         drop = None if fields["drop"] is None else Drop(**fields["drop"])
         fields.update(snippet=_snippet_of(fields["snippet"]), sys_path=tuple(fields["sys_path"]), drop=drop)
         fields["fallbacks"] = fallbacks
-        fields["edits"] = tuple(fields["edits"])
+        fields.update({name: tuple(fields[name]) for name in ("edits", "edit_lines", "author_lines")})
         fields["input_values"] = {
             draw: tuple(tuple(values) for values in outcomes) for draw, outcomes in fields["input_values"].items()
         }

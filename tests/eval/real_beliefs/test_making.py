@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from trace_mine.corpus.synthetic.__main__ import main as synthesize
+from trace_mine.eval.mined import rows_of
 from trace_mine.eval.real_beliefs import making
 from trace_mine.eval.real_beliefs.draws import SCRIPTS
-from trace_mine.eval.real_beliefs.ladder import RUNGS, SIZES, Package
+from trace_mine.eval.real_beliefs.game_windows import with_windows
+from trace_mine.eval.real_beliefs.ladder import RUNGS, SIZES, WINDOWS, Package
 from trace_mine.eval.real_beliefs.making import FACTS, TRAINING, make
 from trace_mine.eval.real_beliefs.packages import DRAWN, SEEN, UNSEEN
 from trace_mine.eval.real_beliefs.questions import read_questions
@@ -70,12 +72,32 @@ def test_each_rung_has_a_dataset_and_questions_and_the_facts_say_of_what(
         path = out / "questions" / f"{name}.jsonl"
         assert len(read_questions(path)) == facts["questions"][name] > 0
         assert hashlib.sha256(path.read_bytes()).hexdigest() == facts["hashes"][name]
+    for question in read_questions(out / "questions" / "games.jsonl"):
+        assert [each.commands for each in question.windows] == [*WINDOWS]
+        assert all(sum(each.law) <= 1 + 1e-9 for each in question.windows)
+    for command in ran[1:]:
+        assert command[command.index("--windows") + 1] == "1,4,16"
     # by row, since the first commands of two games may be the same
     trained = {each.name for each in read_questions(out / "questions" / f"{TRAINING}.jsonl")}
     for name in ("games", "seen"):
         asked = read_questions(out / "questions" / f"{name}.jsonl")
         assert {each.rung for each in asked} == {name}
         assert not trained & {each.name for each in asked}, "what is trained on is not asked"
+
+
+def test_games_whose_beliefs_are_not_those_of_a_run_are_refused(tmp_path: Path) -> None:
+    assert synthesize([*GAME.split(), "--out", str(tmp_path / "games")]) == 0
+    row = next(each for each in rows_of(tmp_path / "games") if any(len(b["outcomes"]) > 1 for b in each["beliefs"]))
+    belief = next(each for each in row["beliefs"] if len(each["outcomes"]) > 1)
+    assert len(with_windows([row], (2,))[0]["windows"]) > 0
+    belief["probabilities"] = belief["probabilities"][::-1]
+    if belief["probabilities"] == belief["probabilities"][::-1]:
+        belief["probabilities"] = [1.0, *[0.0] * (len(belief["outcomes"]) - 1)]
+    with pytest.raises(ValueError, match="the two filters disagree"):
+        with_windows([row], (2,))
+    row["steps"][-1]["output"] = "nothing of the kind"
+    with pytest.raises(ValueError, match=r"expected beliefs of the session .*Impossible"):
+        with_windows([row], (2,))
 
 
 def test_a_wheel_that_is_missing_or_another_is_refused(tmp_path: Path, wheels: Path, ran: list[Sequence[str]]) -> None:

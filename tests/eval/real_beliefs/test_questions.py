@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from trace_mine.corpus.synthetic.__main__ import main as synthesize
 from trace_mine.eval.mined import rows_of
 from trace_mine.eval.real_beliefs import questions as under_test
+from trace_mine.eval.real_beliefs.asking import answer_of_window
 from trace_mine.eval.real_beliefs.questions import (
     OF_A_PROGRAM,
     RevealQuestion,
     RoleSpan,
+    WindowLaw,
     open_reveals,
     questions_of,
     read_questions,
@@ -35,6 +38,7 @@ def row(name: str = "lib.f~0", repository: str = "lib", *, laws: tuple[tuple[flo
         belief = {"segment": len(segments) - 1, "method": "exact", "outcomes": outcomes, "probabilities": [*law]}
         beliefs.append(belief)
     shared = {"trace_id": f"{repository}{name}", "repository": repository, "name": name, "entry": "doctest"}
+    shared["kept_whole"] = '{"hidden": 1}'
     return {**shared, "text": text, "segments": segments, "beliefs": beliefs, "edits": [{}, {}]}
 
 
@@ -63,6 +67,11 @@ def test_what_is_no_question(change: dict[str, Any]) -> None:
     given = row()
     assert len(open_reveals(given, "seen")) == 1
     given["beliefs"][0] |= change
+    assert open_reveals(given, "seen") == []
+
+
+def test_a_session_that_was_written_again_is_not_asked_about() -> None:
+    given = {**row(), "kept_whole": '{"hidden": 1, "unstable": 1}'}
     assert open_reveals(given, "seen") == []
 
 
@@ -95,6 +104,25 @@ def test_games_have_exact_laws_and_no_program(tmp_path: Path) -> None:
         text, whole = by_id[trace_id]["text"], question.text + question.outcomes[question.shown] + question.ending
         assert text.startswith(whole)
         assert len(question.segments) == int(segment)
+
+
+def test_a_question_has_the_laws_after_windows_of_its_reveal_alone() -> None:
+    given = row(laws=((0.25, 0.75), (0.5, 0.5)))
+    first, second = (each["segment"] for each in given["beliefs"])
+    given["windows"] = [
+        {"segment": first, "commands": 1, "probabilities": [0.2, 0.3]},
+        {"segment": second, "commands": 1, "probabilities": [0.5, 0.25]},
+        {"segment": second, "commands": 4, "probabilities": [0.5, 0.5]},
+    ]
+    one, other = open_reveals(given, "seen")
+    assert one.windows == (WindowLaw(commands=1, law=(0.2, 0.3)),)
+    assert other.windows == (WindowLaw(commands=1, law=(0.5, 0.25)), WindowLaw(commands=4, law=(0.5, 0.5)))
+    answered = answer_of_window(other, 1)
+    assert answered.law.tolist() == [2 / 3, 1 / 3] and answered.mass == 0.75
+    missing = answer_of_window(one, 4)
+    assert missing.law.tolist() == [0.5, 0.5] and missing.mass != missing.mass, "not answered: outcomes alike"
+    with pytest.raises(ValueError, match="for each outcome after each window"):
+        replace(one, windows=(WindowLaw(commands=1, law=(1.0,)),))
 
 
 @pytest.mark.parametrize(
@@ -141,6 +169,7 @@ def test_a_file_gives_back_what_was_written(
             shown=1,
             edits=n,
             distance=1,
+            windows=(WindowLaw(commands=n, law=(0.5, *[0.125] * (len(texts) - 1))),) * n,
         )
         for n, texts in enumerate(outcomes)
     ]

@@ -184,15 +184,3 @@ def test_transformers_keeps_its_own_mamba2():
 
     assert "mamba2" not in register_auto_classes()
     assert type(AutoConfig.for_model("mamba2")) is Mamba2Config
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_mask_of_rows_filled_up_on_the_right_changes_nothing(name):
-    model = made(name, {}).eval()
-    ids = torch.arange(12).reshape(2, 6)
-    mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]])
-    torch.testing.assert_close(model(ids, attention_mask=mask).logits, model(ids).logits, rtol=0, atol=0)
-    with pytest.raises(ValueError, match="filled up on the right"):
-        model(ids, attention_mask=mask.flip(1))
-    with pytest.raises(ValueError, match="expected no labels"):
-        model(ids, labels=ids)

@@ -80,7 +80,7 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
     for name in shared:
         body.same[name] = functools.partial(_identity, namespace[name])
     for name, alias in imported.items():
-        if name in home:  # not a built-in
+        if name in home and "." not in alias:  # neither a built-in nor an attribute of the module
             body.same[alias] = functools.partial(home.get, name, missing)
     renamed = {old: new for old, new in (*imported.items(), *names.items()) if old != new}
     _bind_closure(context, call, target, renamed, body)
@@ -245,6 +245,13 @@ def _bind_closure(context: DriveContext, call: ast.Call, target: Target, renamed
     for index, name in enumerate(target.function.__code__.co_freevars):
         if name == "__class__":
             continue  # ``_ExplicitSuper`` spells it
+        if name in context.functions.facts(target.definition).nonlocals:
+            # what it binds others see: the session has the cell, and the variable is what it holds
+            cell = context.variables.claim(f"{name}_cell")
+            body.cells.append(cell)
+            renamed[name] = f"{cell}.cell_contents"
+            body.bindings.append((f"{cell} = {unparse(name_of(call, target))}.__closure__[{index}]", cell))
+            continue
         known = None
         if not _is_rebound_by_others(context, target, name):
             known = context.set_up.name_of_part(target.function, "__closure__", index, name, body.names.values())
@@ -291,6 +298,17 @@ def _import_globals(
     owner = target.owner
     if "__class__" in free and owner is not None and home.get(owner.__name__, missing) is owner:
         outer |= {owner.__name__} - facts.locals  # for ``_ExplicitSuper``
+    rebound = facts.outer_names or frozenset()
+    if rebound and (path := context.set_up.module_of(home)) is not None:
+        # attributes of the module, which the session's own variables are not
+        module = context.set_up.name_of_module(home, facts.locals | outer)
+        if module is None:
+            module = variables.claim(path.rpartition(".")[2], avoid=facts.locals | outer)
+            context.emit(f"import {path}" + ("" if path == module else f" as {module}"), frame, "bind", reveal=False)
+            variables.reserve([module])
+        cls = class_of_code(target.function.__code__.co_qualname)
+        renamed.update({name: f"{module}.{mangled(name, cls)}" for name in rebound})
+        outer -= rebound
     for name in sorted(outer):
         if name in home:
             if name in namespace and namespace[name] is home[name]:

@@ -87,6 +87,16 @@ class FunctionFacts:
         return bool(declared(self.definition.body, ast.Global))
 
     @cached_property
+    def outer_names(self) -> frozenset[str] | None:
+        """The names that it, or a function in it, declares ``global``, where each of their uses, and of those that it
+        declares ``nonlocal``, can be an attribute: ``n += 1`` is ``module.n += 1``. None where one can't.
+        """
+        nodes = [*walk(self.definition)]
+        names = frozenset(name for node in nodes if isinstance(node, ast.Global) for name in node.names)
+        both = names | self.nonlocals
+        return names if not any(_binds_plainly(node, both) for node in nodes if node is not self.definition) else None
+
+    @cached_property
     def is_generator(self) -> bool:
         """True if a ``yield`` stands in its body."""
         return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in walk_scope(self.definition.body))
@@ -114,6 +124,23 @@ class FunctionFacts:
         outer = [each for each in walk_scope(self.definition.body) if isinstance(each, kinds) and each.value is node]
         # another target would be evaluated before the ``yield``
         return any(not isinstance(each, ast.AugAssign) or isinstance(each.target, ast.Name) for each in outer)
+
+
+def _binds_plainly(node: ast.AST, names: frozenset[str]) -> bool:
+    """Return True if a node binds one of the names where no attribute can stand."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return node.name in names or (isinstance(node, ast.ClassDef) and bool(bound_names(node.body) & names))
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return any((alias.asname or alias.name).split(".")[0] in names for alias in node.names)
+    if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
+        return node.name in names
+    if isinstance(node, ast.MatchMapping):
+        return node.rest in names
+    if isinstance(node, ast.NamedExpr):
+        return node.target.id in names
+    if isinstance(node, ast.comprehension):  # a variable of its own, which ``Rewriter`` takes for the outer one
+        return any(isinstance(each, ast.Name) and each.id in names for each in walk(node.target))
+    return isinstance(node, _aliases) and node.name.id in names
 
 
 class KnownFunctions:

@@ -50,6 +50,11 @@ class SessionSetUp:
         }
         self._by_place: dict[tuple[str, tuple[str, ...], str, str], str] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """True where names may be bound before the first command: no outcome is hidden, and no name listed."""
+        return self._modules is not None
+
     def name_of_global(self, home: Mapping[str, object], name: str, avoid: Iterable[str]) -> str | None:
         """Return the session's name for a global of a module, bound in the set-up; None where a command has to."""
         if self._modules is None:
@@ -62,6 +67,26 @@ class SessionSetUp:
         if type(module) is not str or self._held.get(module, {}).get(name, missing) is not value:
             return None
         return self._bound(name, value, module, (name,), avoid=avoid)
+
+    def module_of(self, home: Mapping[str, object]) -> str | None:
+        """Return the name of the module whose globals these are, where setting its attributes is setting them; None
+        where it is not, or where outcomes are hidden or names listed.
+        """
+        path = home.get("__name__")
+        if self._modules is None or type(path) is not str:
+            return None
+        module = sys.modules.get(path)
+        is_it = type(module) is types.ModuleType and vars(module) is home
+        return path if is_it and _is_spelt(path.split(".")) else None
+
+    def name_of_module(self, home: Mapping[str, object], avoid: Iterable[str]) -> str | None:
+        """Return the session's name for the module whose globals these are, bound in the set-up; None where a command
+        has to.
+        """
+        path = self.module_of(home)
+        if path is None or self._modules is None or self._modules.get(path) is not sys.modules[path]:
+            return None
+        return self._bound(path.rpartition(".")[2], sys.modules[path], path, (), avoid=avoid)
 
     def name_of_part(
         self, function: types.FunctionType, part: Part, key: int | str, name: str, avoid: Iterable[str] = ()

@@ -18,10 +18,12 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.aliases import alias_of
 from trace_mine.tracer.inside.drive.context import DriveContext
+from trace_mine.tracer.inside.drive.functions import FunctionFacts
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import attributes, has_plain_metaclass, plain_access, reads_as_type
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.names import class_of_code, mangled
 from trace_mine.tracer.inside.syntax.text import unparse
 
 _SEES_FRAME = frozenset(
@@ -418,11 +420,23 @@ def _refusal(context: DriveContext, function: types.FunctionType) -> Reason | No
     if facts.is_generator is not bool(code.co_flags & CO_GENERATOR):
         # the program compiled a text of its own under this file's name: the tree is that of another function
         return Reason.NO_SOURCE
-    if facts.nonlocals.intersection(code.co_freevars):
-        return Reason.CLOSURE  # others see what it binds there: a session's variable is no cell
-    if function.__globals__ is not context.variables.namespace and facts.has_globals:
+    if facts.nonlocals.intersection(code.co_freevars) and (facts.outer_names is None or not context.set_up.is_open):
+        return Reason.CLOSURE  # others see what it binds there: no attribute of the cell can stand for it
+    is_session_s = function.__globals__ is context.variables.namespace
+    if facts.has_globals and not is_session_s and not _are_attributes(context, function, facts):
         return Reason.GLOBAL
     return facts.refusal
+
+
+def _are_attributes(context: DriveContext, function: types.FunctionType, facts: FunctionFacts) -> bool:
+    """Return True if the names that a function declares ``global`` can be written as attributes of its module.
+
+    One that is not there yet can't: where it is read, an attribute fails by another exception.
+    """
+    home, owner = function.__globals__, class_of_code(function.__code__.co_qualname)
+    if facts.outer_names is None or context.set_up.module_of(home) is None:
+        return False
+    return all(mangled(name, owner) in home for name in facts.outer_names)
 
 
 def _is_filled(cell: types.CellType) -> bool:

@@ -40,7 +40,9 @@ def run(job: BeliefsJob, context: JobContext) -> End:
     # The set-up runs under the guard too: each of many worlds has one, and code of the snippet runs between them.
     context.guard.arm()
     try:
-        followed = beliefs_of(job.commands, world, seeds=job.num_seeds, max_seconds=job.max_seconds)
+        followed = beliefs_of(
+            job.commands, world, seeds=job.num_seeds, max_seconds=job.max_seconds, windows=job.windows
+        )
         choices, mismatch = _choices(job, context, sources)
     finally:
         context.guard.disarm()
@@ -54,6 +56,7 @@ def run(job: BeliefsJob, context: JobContext) -> End:
             choices=choices,
             mismatch=mismatch,
             num_forked=0 if forks is None else forks.num_forked,
+            windows=followed.windows,
         )
     )
     return End(end="ok")

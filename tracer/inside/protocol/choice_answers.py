@@ -52,6 +52,18 @@ class CommandBelief(Record):
 
 
 @record
+class CommandWindow(Record):
+    """The law of a command's output after the outputs of the last ``window`` commands; see
+    ``trace_mine.tracer.schema.WindowBelief``.
+    """
+
+    command: Count
+    window: Count
+    # of the outcomes of the command's belief, in their order: they sum to less than 1 where the window allows others
+    probabilities: tuple[Probability, ...]
+
+
+@record
 class CommandStates(Record):
     """The joint law of variables and of a command's output; see ``trace_mine.tracer.schema.BeliefStates``."""
 
@@ -101,6 +113,7 @@ class BeliefsReport(Record):
     choices: tuple[CommandChoice, ...]
     mismatch: Evidence | None
     num_forked: Count
+    windows: tuple[CommandWindow, ...] = ()
     states: tuple[CommandStates, ...] = ()
 
 

@@ -287,7 +287,8 @@ class BeliefsJob(Record):
 
     ``commands`` are the source and the output, as a doctest has it, of each. ``outcomes`` are those of the session's
     draws, of which its choices are made; None where choices are not wanted. Where a draw can't be enumerated, laws are
-    averaged over up to ``num_seeds`` runs.
+    averaged over up to ``num_seeds`` runs. For each number of ``windows`` there is a further law of each open output:
+    that of a reader who has seen the outputs of so many commands before it, and of no earlier ones.
     """
 
     may_fork: ClassVar[bool] = True
@@ -298,6 +299,7 @@ class BeliefsJob(Record):
     num_seeds: Count
     max_seconds: Seconds
     laws: Laws | None = None
+    windows: tuple[Count, ...] = ()
 
     def agree(self) -> None:
         check_outcomes(self.outcomes or ())

@@ -19,7 +19,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from trace_mine.tracer.inside.draws.deciders import Pinned, using
-from trace_mine.tracer.inside.protocol.choice_answers import CommandBelief, CommandChoice, CommandStates
+from trace_mine.tracer.inside.protocol.choice_answers import (
+    CommandBelief,
+    CommandChoice,
+    CommandStates,
+    CommandWindow,
+)
 from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome
 from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.paths import RunsDisagree
@@ -27,6 +32,7 @@ from trace_mine.tracer.inside.states.records import Refused, Spent
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.state_laws import JointMass, StateLaw, StateLaws
 from trace_mine.tracer.inside.states.support import Impossible, Support
+from trace_mine.tracer.inside.states.windows import window_laws
 from trace_mine.tracer.inside.states.world import World
 
 Commands = Sequence[tuple[str, str]]
@@ -46,10 +52,12 @@ class SessionBeliefs:
     """The beliefs of a session, in the order of its commands; ``failure`` says why there are fewer than outputs.
 
     ``states`` are the laws of the variables, one for each belief.
+    ``windows`` are laws of the exact ones' outputs for a reader who saw a part of the session (``states.windows``).
     """
 
     beliefs: tuple[CommandBelief, ...]
     failure: str | None
+    windows: tuple[CommandWindow, ...] = ()
     states: tuple[CommandStates, ...] = ()
 
 
@@ -74,14 +82,21 @@ class _OutputLaw:
 
 @dataclass(slots=True, kw_only=True)
 class _Pass:
-    """One pass over the commands with one seed: the laws met so far, why it ended early, and if a draw was sampled."""
+    """One pass over the commands with one seed: the laws met so far, why it ended early, and if a draw was sampled.
+
+    ``world`` is the one that it ran in, with what that learnt of the commands; None where there was none.
+    """
+
+    world: World | None = None
 
     laws: list[_OutputLaw] = field(default_factory=list)
     failure: str | None = None
     sampled: bool = False
 
 
-def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_seconds: float) -> SessionBeliefs:
+def beliefs_of(
+    commands: Commands, make_world: MakeWorld, *, seeds: int, max_seconds: float, windows: Sequence[int] = ()
+) -> SessionBeliefs:
     """Find the belief at each output of a session.
 
     One pass is enough where no draw is sampled. Otherwise passes with further seeds follow until there are ``seeds`` of
@@ -92,6 +107,7 @@ def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_sec
         make_world: called once for each pass, since what a pass does to the process must not reach the next.
         seeds: the largest number of passes.
         max_seconds: of processor time, for all passes together.
+        windows: numbers of commands; for each there is a further law of every open output whose belief is exact.
 
     Returns:
         One belief for each command with an output. They end early, with ``failure``, where the output has no mass, or
@@ -109,7 +125,9 @@ def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_sec
     if not first.sampled:
         beliefs = _unsampled_beliefs(first)
         states = [_states(belief, law.states) for belief, law in zip(beliefs, first.laws, strict=True)]
-        return SessionBeliefs(beliefs=beliefs, failure=first.failure, states=tuple(states))
+        # after the beliefs, in the same world: it has learnt what the commands do
+        seen = () if first.world is None else window_laws(commands, beliefs, first.world, windows)
+        return SessionBeliefs(beliefs=beliefs, failure=first.failure, states=tuple(states), windows=seen)
     passes = [first]
     # The first pass tells how long one takes. Another is begun only where it will probably end in time: one that is cut
     # off says nothing of the later outputs, and what it says of the others is not worth an overrun.
@@ -127,7 +145,7 @@ def _run_pass(commands: Commands, make_world: MakeWorld, seed: int, seconds: flo
     """Run the commands from every state that agrees with the outputs, with one seed for sampled draws."""
     run = _Pass()
     try:
-        world = make_world(seed, seconds, lazy)
+        run.world = world = make_world(seed, seconds, lazy)
         support = Support(world)
         state_laws = StateLaws(world)
     except (CannotSnapshot, Spent) as error:

@@ -66,10 +66,12 @@ class Support:
         self.log_mass = 0.0
         self._turn = 0
 
-    def push(self, source: str, shown: str, joint: Joint | None = None) -> dict[str, float]:
+    def push(self, source: str, shown: str | None, joint: Joint | None = None) -> dict[str, float]:
         """Run the command from all states, and keep those that agree with the text that it showed.
 
         Args:
+            source: the command.
+            shown: the text; None where nobody looked at it, so that all states are kept.
             joint: gets the mass of each state after the command with the text that leads there, before states are left
                 out.
 
@@ -100,7 +102,7 @@ class Support:
                     law[text] = law.get(text, 0.0) + mass
                     if joint is not None:
                         joint.add(state + more, text, mass)  # type: ignore[operator]  # a number, as it has moves
-                    if text == shown:
+                    if shown is None or text == shown:
                         after = state + more  # type: ignore[operator]  # a number, as it has moves
                         agreeing[after] = agreeing.get(after, 0.0) + mass
                 continue
@@ -111,7 +113,7 @@ class Support:
                 law[text] = law.get(text, 0.0) + mass
                 if joint is not None:
                     joint.add(end, text, mass)
-                if text == shown:
+                if shown is None or text == shown:
                     agreeing[end] = agreeing.get(end, 0.0) + mass
         total = sum(agreeing.values())
         if total <= 0:

@@ -194,7 +194,8 @@ class Rewriter(ast.NodeTransformer):
     the name is left out of ``mapping`` while that scope is visited.
 
     Args:
-        mapping: old names to new ones; holds only names that change.
+        mapping: old names to new ones; holds only names that change. A new one with a dot (``module.n``) is an
+            attribute, which a variable that the function declares ``global`` becomes.
         owner: the class in which the function stands, None for a function outside classes.
 
     Raises:
@@ -217,6 +218,9 @@ class Rewriter(ast.NodeTransformer):
         new = self.mapping.get(node.id)
         if new is None:
             new = self._private(node.id)
+        holder, dot, attribute = new.rpartition(".")
+        if dot:
+            return ast.copy_location(ast.Attribute(ast.Name(holder, ast.Load()), attribute, node.ctx), node)
         return node if new == node.id else ast.copy_location(ast.Name(new, node.ctx), node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
@@ -258,7 +262,13 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
         # the variable of the function around is a global of the session now
-        return ast.copy_location(ast.Global([self.mapping.get(name, name) for name in node.names]), node)
+        names = [self.mapping.get(name, name) for name in node.names]
+        names = [name for name in names if "." not in name]  # or an attribute
+        return ast.copy_location(ast.Global(names) if names else ast.Pass(), node)
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        node.names = [name for name in node.names if "." not in self.mapping.get(name, name)]
+        return node if node.names else ast.copy_location(ast.Pass(), node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return self._nested_function(node)
@@ -272,6 +282,7 @@ class Rewriter(ast.NodeTransformer):
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         self._defaults(node.args)
         own_names = (bound_names(node.body) | set(parameters(node.args))) - declared(node.body, ast.Nonlocal)
+        own_names -= {name for name in declared(node.body, ast.Global) if "." in self.mapping.get(name, name)}
         with self._type_scope(node):
             # annotations are evaluated around the function, so its own names hide nothing there
             for argument in walk(node.args):

@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from trace_mine_inject.edits import DrawNames, Edit
+from trace_mine_inject.edits import DrawNames, Edit, Origins
 
 PROBE = "note_values_of_program"
 LONGEST_ANSWER = 80
@@ -198,9 +198,10 @@ Run = Callable[[str, int], bool]
 
 
 def put_questions(
-    text: str, names: DrawNames, number: int, run: Run, seeds: Sequence[int], source: random.Random
-) -> tuple[str, list[Edit]]:
-    """Return a text with so many questions at most, and the questions as edits of kind ``reveal``.
+    text: str, names: DrawNames, number: int, run: Run, seeds: Sequence[int], source: random.Random, origins: Origins
+) -> tuple[str, list[Edit], Origins]:
+    """Return a text with so many questions at most, the questions as edits of kind ``reveal``, and the origins of the
+    new text's lines: a question has none.
 
     Args:
         text: an edited program.
@@ -208,23 +209,26 @@ def put_questions(
         run: tries a text.
         seeds: of the runs whose answers are counted.
         source: draws among questions that are as good.
+        origins: of the lines of ``text``.
     """
     if any(isinstance(each, ast.Name) and each.id in ("print", "len") and isinstance(each.ctx, ast.Store)
            for each in ast.walk(ast.parse(text))):  # fmt: skip
-        return text, []
+        return text, [], origins
     places = places_to_ask(text, names)
     questions = _asked(text, places, run, seeds)
     chosen = _spread(questions, number, source)
-    lines = text.split("\n")
+    lines, new_origins = text.split("\n"), [*origins]
     edits: list[Edit] = []
     num_before = 0
     for index, place in enumerate(places):
         for question in (each for at, each in chosen if at == index):
             command = f"print({question!r}, {question})"
             lines.insert(place.line + num_before, f"{place.indent}{command}")
+            new_origins.insert(place.line + num_before, 0)
             num_before += 1
-            edits.append(Edit("reveal", place.line + num_before, (), "", command))
-    return "\n".join(lines), edits
+            after = origins[place.line - 1]
+            edits.append(Edit("reveal", place.line + num_before, (), "", command, author_line=after))
+    return "\n".join(lines), edits, new_origins
 
 
 def _asked(text: str, places: Sequence[AskingPlace], run: Run, seeds: Sequence[int]) -> dict[tuple[int, str], float]:

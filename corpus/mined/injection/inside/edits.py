@@ -15,13 +15,21 @@ STEP = "    "
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit, as a row says it: kind, line of the text before it, law, and the text before and after."""
+    """One edit, as a row says it: kind, line of the text before it, law, and the text before and after.
+
+    ``author_line`` is the line of the author's file at which it was made, 0 where that is not known.
+    """
 
     kind: str
     line: int
     law: tuple[float, ...]
     before: str
     after: str
+    author_line: int = 0
+
+
+Origins = list[int]
+"""Of each line of a text, the line of the author's file that it is or was made of, from 1; 0: of none."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,10 @@ def _are_apart(one: DrawPlace, other: DrawPlace) -> bool:
     return one.lines.stop <= other.lines.start or other.lines.stop <= one.lines.start
 
 
-def edited(text: str, places: Sequence[DrawPlace], laws: Sequence[float], names: DrawNames) -> tuple[str, list[Edit]]:
-    """Return a text with a draw at each of the places, and what was done.
+def edited(
+    text: str, places: Sequence[DrawPlace], laws: Sequence[float], names: DrawNames, origins: Origins
+) -> tuple[str, list[Edit], Origins]:
+    """Return a text with a draw at each of the places, what was done, and the origins of the new text's lines.
 
     Args:
         text: the program; the places are of its tree.
@@ -92,29 +102,39 @@ def edited(text: str, places: Sequence[DrawPlace], laws: Sequence[float], names:
         laws: of each place, the probability of its first outcome: that a statement runs, that two stay in their order.
             What is chosen by ``either`` has equal chances.
         names: of the functions that draw.
+        origins: of the lines of ``text``.
     """
-    lines = text.split("\n")
+    lines, new_origins = text.split("\n"), [*origins]
     edits: list[Edit] = []
     for place, law in reversed([*zip(places, laws, strict=True)]):
         start, stop = place.lines.start - 1, place.lines.stop - 1
         before = "\n".join(lines[start:stop])
-        new = _either(lines, place, names) if place.kind == "either" else _conditional(lines, place, law, names)
+        if place.kind == "either":
+            new, made_of = _either(lines, place, names), [place.lines.start]
+        else:
+            new, made_of = _conditional(lines, place, law, names)
         lines[start:stop] = new
+        new_origins[start:stop] = [origins[line - 1] for line in made_of]
         number = len(place.others) + 1
         chances = (1 / number,) * number if place.kind == "either" else (law, round(1 - law, 12))
-        edits.insert(0, Edit(place.kind, place.lines.start, chances, _dedented(before), _dedented("\n".join(new))))
-    return "\n".join(lines), edits
+        shown = _dedented(before), _dedented("\n".join(new))
+        edits.insert(0, Edit(place.kind, start + 1, chances, *shown, author_line=origins[start]))
+    return "\n".join(lines), edits, new_origins
 
 
-def _conditional(lines: Sequence[str], place: DrawPlace, law: float, names: DrawNames) -> list[str]:
+def _conditional(lines: Sequence[str], place: DrawPlace, law: float, names: DrawNames) -> tuple[list[str], list[int]]:
+    """The new lines, and of each the line that it is made of."""
     first = lines[place.nodes[0].lineno - 1]
     indent = first[: len(first) - len(first.lstrip())]
-    blocks = [lines[node.lineno - 1 : node.end_lineno] for node in place.nodes]
+    spans = [range(node.lineno, (node.end_lineno or node.lineno) + 1) for node in place.nodes]
+    blocks = [lines[span.start - 1 : span.stop - 1] for span in spans]
     head = f"{indent}if {names.random}() < {law}:"
     if place.kind == "maybe":
-        return [head, *_moved(blocks[0])]
+        return [head, *_moved(blocks[0])], [spans[0].start, *spans[0]]
     one, other = map(_moved, blocks)
-    return [head, *one, *other, f"{indent}else:", *other, *one]
+    here, there = spans
+    made_of = [here.start, *here, *there, here.start, *there, *here]
+    return [head, *one, *other, f"{indent}else:", *other, *one], made_of
 
 
 def _moved(lines: Sequence[str]) -> list[str]:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import importlib
 import io
-import os
 import random
 import sys
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TypedDict
 
-from trace_mine_harvest.runs import within
 from trace_mine_inject.asking import put_questions
-from trace_mine_inject.edits import Edit, choose_places, edited, free_names
+from trace_mine_inject.edits import Edit, Origins, choose_places, edited, free_names
 from trace_mine_inject.places import DrawPlace, places_of
+from trace_mine_inject.sampling import GivenProgram, output_of, sample_runs
 
 SAMPLES = 20
 """Runs of an edited program."""
@@ -26,30 +22,6 @@ TRIES = 3
 MORE_TRIES = 6
 """The same where a number of draws is wanted."""
 _NO_METHODS = frozenset(("super", "__class__"))
-
-
-class GivenProgram(TypedDict):
-    """A snippet as the supervisor sends it; paths are absolute ones of the jail.
-
-    Attributes:
-        number: it is told apart by.
-        name: by which its draws of places are seeded, with the seed.
-        module, code, pieces, is_script, folder, file, sys_path: as in ``trace_mine_harvest.runs.GivenSnippet``.
-        edited: ``pieces``, ``function`` or ``both``: what is edited.
-        function: the file of the function, and a line of it.
-    """
-
-    number: int
-    name: str
-    module: str | None
-    code: str
-    pieces: list[str]
-    is_script: bool
-    folder: str
-    file: str
-    sys_path: list[str]
-    edited: str
-    function: tuple[str, int]
 
 
 class Wanted(TypedDict):
@@ -88,13 +60,14 @@ def edit_programs(
         except _Unfit as unfit:
             write({"not_edited": {"number": program["number"], "why": str(unfit)}})
             continue
-        for variant, (pieces, edits, sample) in enumerate(made):
+        for variant, (pieces, origins, edits, sample) in enumerate(made):
             write(
                 {
                     "edited_program": {
                         "number": program["number"],
                         "variant": variant,
                         "pieces": pieces,
+                        "origins": origins,
                         # a list of records is a record of lists, as the supervisor's codec has it
                         "edits": {field.name: [getattr(edit, field.name) for edit in edits] for field in fields(Edit)},
                         **sample,
@@ -103,15 +76,16 @@ def edit_programs(
             )
 
 
-_Made = tuple[list[str], list[Edit], dict[str, int]]
+_Made = tuple[list[str], Origins, list[Edit], dict[str, int]]
+"""The pieces of an edited program, the origins of all their lines, the edits, and what is told of its runs."""
 
 
 def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> list[_Made]:
     """The edited programs of a snippet. Raises _Unfit."""
-    text, wrap, places = _text_with_places(program, [*wanted["laws"]])
+    text, wrap, places, origins = _text_with_places(program, [*wanted["laws"]])
     names = free_names(text)
     # what raises without any edit says nothing of the edits
-    if _sample(program, wrap(text, ""), 1, seconds)["raised"]:
+    if sample_runs(program, wrap(text, "", origins)[0], 1, seconds)["raised"]:
         raise _Unfit("raises_unedited")
     candidates: dict[str, _Made] = {}
     num_bad = num_unreached = 0
@@ -121,22 +95,25 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
         source = random.Random(f"{wanted['seed']} {program['name']} {number}")
         chosen = choose_places(places, source.randint(least, wanted["edits"]), source)
         laws = [source.choice(wanted["laws"][place.kind]) for place in chosen]
-        new, edits = edited(text, chosen, laws, names)
+        new, edits, new_origins = edited(text, chosen, laws, names, origins)
         if new in candidates:
             continue
         try:
             if wanted["reveals"]:
 
                 def run(text: str, seed: int) -> bool:
-                    return _once(program, wrap(text, names.imports(text)), seed, seconds) is not None
+                    tried, _ = wrap(text, names.imports(text), [0] * (text.count("\n") + 1))
+                    return output_of(program, tried, seed, seconds) is not None
 
-                new, asked = put_questions(new, names, wanted["reveals"], run, range(SAMPLES), source)
+                new, asked, new_origins = put_questions(
+                    new, names, wanted["reveals"], run, range(SAMPLES), source, new_origins
+                )
                 edits += asked
-            pieces = wrap(new, names.imports(new))
+            pieces, all_origins = wrap(new, names.imports(new), new_origins)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             num_bad += 1
             continue
-        sample = _sample(program, pieces, SAMPLES, seconds)
+        sample = sample_runs(program, pieces, SAMPLES, seconds)
         drawn = sample.pop("drawn") / max(sample["runs"], 1)
         if drawn < wanted["draws"]:
             least = min(2 * least, wanted["edits"])
@@ -146,7 +123,7 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
         if 10 * sample["raised"] > sample["runs"]:
             num_bad += 1
             continue
-        candidates[new] = (pieces, edits, sample)
+        candidates[new] = (pieces, all_origins, edits, sample)
         ranks[new] = (sample["distinct"] == 1, bool(wanted["draws"] and sample["raised"]), drawn < wanted["draws"])
         if sum(not any(rank) for rank in ranks.values()) >= wanted["variants"]:
             break
@@ -156,36 +133,68 @@ def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> l
     return [candidates[new] for new in sorted(candidates, key=ranks.__getitem__)][: wanted["variants"]]
 
 
-_Wrap = Callable[[str, str], list[str]]
-"""Makes a snippet's pieces of the edited text, and of the import of what draws."""
+_Wrap = Callable[[str, str, Origins], tuple[list[str], Origins]]
+"""Makes a snippet's pieces of the edited text, of the import of what draws, and of the origins of the text's lines;
+gives the origins of all lines of the pieces too, one piece after the other.
+"""
 
 
-def _text_with_places(program: GivenProgram, kinds: Sequence[str]) -> tuple[str, _Wrap, list[DrawPlace]]:
-    """The text that is edited, what makes pieces of it, and its places. Raises _Unfit.
+def _text_with_places(program: GivenProgram, kinds: Sequence[str]) -> tuple[str, _Wrap, list[DrawPlace], Origins]:
+    """The text that is edited, what makes pieces of it, its places, and the origins of its lines. Raises _Unfit.
 
     Of a snippet that has both, its own statements are edited, and where they have no place its function: a test may be
     its body's statements, or one call.
     """
     ways = [each for each in ("pieces", "function") if each == program["edited"] or program["edited"] == "both"]
     for way in ways:
-        text, wrap = _own_text(program) if way == "pieces" else _function_text(program)
+        text, wrap, origins = _own_text(program) if way == "pieces" else _function_text(program)
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise _Unfit("syntax") from None
         if places := places_of(tree, text.split("\n"), kinds):
-            return text, wrap, places
+            return text, wrap, places, origins
     raise _Unfit("no_place")
 
 
-def _own_text(program: GivenProgram) -> tuple[str, _Wrap]:
+def _own_text(program: GivenProgram) -> tuple[str, _Wrap, Origins]:
     own = program["pieces"]
+    origins = _own_origins(program)
     if program["is_script"] and len(own) == 1:
-        return own[0], lambda text, imports: [_with_import(text, imports)]
-    return "".join(own), lambda text, imports: [*filter(None, (imports,)), *_pieces_of(text)]
+        return own[0], _script, [*origins, 0]
+
+    def wrap(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
+        parts = [*_imported(imports), *_pieces_of(text, origins)]
+        return [piece for piece, _ in parts], [line for _, lines in parts for line in lines]
+
+    return "".join(own), wrap, [*origins, 0]
 
 
-def _function_text(program: GivenProgram) -> tuple[str, _Wrap]:
+def _own_origins(program: GivenProgram) -> Origins:
+    """The lines of the file in which the pieces' lines stand; a piece that was spelt anew stands in none."""
+    try:
+        with open(program["file"], encoding="utf-8") as file:
+            there = [line.strip() for line in file.read().split("\n")]
+    except (OSError, ValueError):
+        there = []
+    origins: Origins = []
+    for piece, first in zip(program["pieces"], program["lines"], strict=True):
+        for number, line in enumerate(_lines_of(piece), start=first):
+            # a doctest's line stands behind a prompt
+            stands = 0 < number <= len(there) and there[number - 1].removeprefix(">>> ").removeprefix("... ")
+            origins.append(number if line.strip() and stands == line.strip() else 0)
+    return origins
+
+
+def _lines_of(piece: str) -> list[str]:
+    return piece.removesuffix("\n").split("\n")
+
+
+def _imported(imports: str) -> list[tuple[str, Origins]]:
+    return [(imports, [0])] if imports else []
+
+
+def _function_text(program: GivenProgram) -> tuple[str, _Wrap, Origins]:
     """The definition of a snippet's function as it stands in its file. Raises _Unfit."""
     own = program["pieces"]
     path, line = program["function"]
@@ -200,13 +209,22 @@ def _function_text(program: GivenProgram) -> tuple[str, _Wrap]:
         raise _Unfit("method")
     lines = text.split("\n")
     first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-    body = _without_docstring(lines, node, first)
+    origins = _without_docstring(node, first)
+    body = [lines[number - 1] for number in origins]
     indent = " " * node.col_offset
     if not all(each.startswith(indent) or not each.strip() for each in body):
         raise _Unfit("layout")
     function = "\n".join(each[node.col_offset :] if each.strip() else "" for each in body).rstrip("\n") + "\n"
     bind = [f"{owner}.{node.name} = {node.name}\n"] if owner is not None else []
-    return function, lambda text, imports: [*filter(None, (imports,)), text, *bind, *own]
+    own_origins = _own_origins(program)
+
+    def wrap(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
+        before = _imported(imports)
+        pieces = [*(piece for piece, _ in before), text, *bind, *own]
+        all_origins = [0] * len(before) + origins[: len(_lines_of(text))] + [0] * len(bind) + own_origins
+        return pieces, all_origins
+
+    return function, wrap, [*origins[: function.count("\n")], 0]
 
 
 def _function_at(tree: ast.Module, line: int) -> tuple[ast.FunctionDef, str | None]:
@@ -236,29 +254,31 @@ def _has_private(node: ast.AST) -> bool:
     return any(name.startswith("__") and not name.endswith("__") for name in (*named, *_names_in(node)))
 
 
-def _without_docstring(lines: Sequence[str], node: ast.FunctionDef, first: int) -> list[str]:
-    """The lines of a function; its docstring, which speaks of the program as it was, is left out."""
+def _without_docstring(node: ast.FunctionDef, first: int) -> list[int]:
+    """The numbers of a function's lines; its docstring, which speaks of the program as it was, is left out."""
     head = node.body[0]
-    own = [*lines[first - 1 : node.end_lineno]]
+    end = (node.end_lineno or node.lineno) + 1
     is_doc = isinstance(head, ast.Expr) and isinstance(head.value, ast.Constant) and isinstance(head.value.value, str)
     if not is_doc or len(node.body) == 1 or node.body[1].lineno <= (head.end_lineno or 0):
-        return own
-    return [*lines[first - 1 : head.lineno - 1], *lines[head.end_lineno or 0 : node.end_lineno]]
+        return [*range(first, end)]
+    return [*range(first, head.lineno), *range((head.end_lineno or head.lineno) + 1, end)]
 
 
-def _pieces_of(text: str) -> list[str]:
-    """A program's statements, each with the lines before it."""
+def _pieces_of(text: str, origins: Origins) -> list[tuple[str, Origins]]:
+    """A program's statements, each with the lines before it, and the origins of its lines."""
     lines = text.split("\n")
-    pieces: list[str] = []
+    pieces: list[tuple[str, Origins]] = []
     done = 0
     for node in ast.parse(text).body:
         end = node.end_lineno or node.lineno
-        pieces.append("\n".join(lines[done:end]).strip("\n") + "\n")
+        while done + 1 < end and not lines[done]:
+            done += 1
+        pieces.append(("\n".join(lines[done:end]) + "\n", origins[done:end]))
         done = end
     return pieces
 
 
-def _with_import(text: str, imports: str) -> str:
+def _script(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
     """A script with a statement in front of it, behind its docstring and ``__future__``, which must come first."""
     body = ast.parse(text).body
     place = 0
@@ -268,86 +288,6 @@ def _with_import(text: str, imports: str) -> str:
             break
         place = node.end_lineno or node.lineno
     lines = text.split("\n")
-    return "\n".join([*lines[:place], *filter(None, (imports.rstrip("\n"),)), *lines[place:]])
-
-
-def _sample(program: GivenProgram, pieces: Sequence[str], number: int, seconds: float) -> dict[str, int]:
-    """Run a program some times: how many runs there were, how many raised or took too long, how many outputs differ,
-    if any run drew (``drew``), and how often the edits of all runs drew (``drawn``).
-    """
-    outputs: set[str] = set()
-    raised = drew = 0
-    counts = [0]
-    for seed in range(number):
-        with _counted(counts):
-            output = _once(program, pieces, seed, seconds)
-        # a draw moves the generator on, which each run seeds
-        drew |= random.getstate() != random.Random(seed).getstate()
-        if output is None:
-            raised += 1
-            if 10 * raised > number:  # it is enough
-                return {"runs": seed + 1, "raised": raised, "distinct": len(outputs), "drew": drew, "drawn": counts[0]}
-        outputs.add(output or "")
-    return {"runs": number, "raised": raised, "distinct": len(outputs), "drew": drew, "drawn": counts[0]}
-
-
-@contextlib.contextmanager
-def _counted(counts: list[int]) -> Iterator[None]:
-    """A context in which calls of the functions that edits draw by add to ``counts``."""
-    before = {name: getattr(random, name) for name in ("random", "choice")}
-
-    def counting(function: Callable[..., object]) -> Callable[..., object]:
-        def counted(*arguments: object) -> object:
-            counts[0] += 1
-            return function(*arguments)
-
-        return counted
-
-    for name, function in before.items():
-        setattr(random, name, counting(function))
-    try:
-        yield
-    finally:
-        for name, function in before.items():
-            setattr(random, name, function)
-
-
-def _once(program: GivenProgram, pieces: Sequence[str], seed: int, seconds: float) -> str | None:
-    """Run a program; gives what it prints, None where it raises or takes too long."""
-    output = io.StringIO()
-    try:
-        with within(seconds), contextlib.redirect_stdout(output):
-            random.seed(seed)
-            _run(program, pieces)
-    except BaseException as error:  # whatever strangers' code raises, the next one is run
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        return None
-    return output.getvalue()
-
-
-def _run(program: GivenProgram, pieces: Sequence[str]) -> None:
-    sys.path[:0] = [path for path in program["sys_path"] if path not in sys.path]
-    main = types.ModuleType("__main__")
-    if program["module"]:
-        main.__dict__.update({**vars(importlib.import_module(program["module"])), "__name__": "__main__"})
-    if program["is_script"]:
-        with contextlib.suppress(OSError):  # a folder that is gone: the script says what it misses
-            os.chdir(program["folder"])
-    before, sys.modules["__main__"] = sys.modules["__main__"], main
-    try:
-        exec(compile(program["code"], "<set-up>", "exec"), main.__dict__)
-        for piece in pieces:
-            for one in _singles(piece, is_script=program["is_script"]):
-                exec(one, main.__dict__)
-    finally:
-        sys.modules["__main__"] = before
-
-
-def _singles(piece: str, *, is_script: bool) -> Iterator[types.CodeType]:
-    """The code of a piece: of a prompt each statement shows its value."""
-    if is_script:
-        yield compile(piece, "<program>", "exec")
-        return
-    for node in ast.parse(piece).body:
-        yield compile(ast.Interactive([node]), "<program>", "single")
+    added = [imports.removesuffix("\n")] if imports else []
+    piece = "\n".join([*lines[:place], *added, *lines[place:]])
+    return [piece], [*origins[:place], *([0] * len(added)), *origins[place:]][: len(_lines_of(piece))]

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 from command_here import main_here
+from dulwich import porcelain
 from wheelhouse import make_wheel
+
+import trace_mine
+from trace_mine.tracer.__main__ import main as trace_run
 
 DECLARED = (
     '[project]\nname = "mine"\nversion = "1.0"\nlicense = "MIT"\ndependencies = ["helper>=1", "nowhere-at-all"]\n'
@@ -127,3 +131,70 @@ def test_wrong_usage(
     assert mine(root, "--out", tmp_path / "out", *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def offered(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Wheels that uv finds by its own environment, and a cache of our own."""
+    for name, value in {
+        "UV_FIND_LINKS": wheels,
+        "UV_OFFLINE": 1,
+        "UV_NO_INDEX": 1,
+        "TRACE_MINE_CACHE": tmp_path / "cache",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    return wheels
+
+
+def test_the_environment_of_a_repository_is_made_and_named(
+    make_repository: Make, offered: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_repository("mine", FILES)
+    (root / "pyproject.toml").write_text(DECLARED)
+    assert main_here(["environment", str(root), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["requires"] == ["helper==1.0"] and "nowhere-at-all" in told["left_out"]
+    assert (Path(told["site_folders"][0]) / "helper.py").is_file()
+    assert main_here(["environment", str(root)]) == 0
+    again = capsys.readouterr()
+    assert again.out.splitlines() == told["site_folders"] and "can't be had: nowhere-at-all" in again.err
+    assert main_here(["environment", str(root / "absent")]) == 2
+
+
+def test_trace_run_has_what_a_script_s_repository_asks_for(
+    make_repository: Make, offered: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_repository("mine", {**FILES, "scripts/run.py": "import helper\nx = helper.times(6, 7)\nprint(x)\n"})
+    (root / "pyproject.toml").write_text(DECLARED)
+    # the working folder's files are a stranger's: none of them is imported outside of the sandbox
+    (root / "json.py").write_text("import os\nos._exit(9)\n")
+    (root / "trace_mine").mkdir()
+    (root / "trace_mine" / "__init__.py").write_text("import os\nos._exit(9)\n")
+    monkeypatch.chdir(root)
+    script = str(root / "scripts" / "run.py")
+    assert trace_run(["--environment", "auto", script]) == 0
+    assert ">>> print(x)\n42\n" in capfd.readouterr().out
+    # what imports nothing waits for nothing
+    (root / "scripts" / "run.py").write_text("print(1)\n")
+    (root / "pyproject.toml").write_text("[project\n")
+    assert trace_run(["--environment", "auto", script]) == 0
+    assert "environment of" not in capfd.readouterr().err
+    assert trace_mine.run(Path(script), environment="auto").text == ">>> print(1)\n1\n"
+    with pytest.raises(ValueError, match="expected a script's file, or --root"):
+        trace_mine.run("import helper\n", environment="auto")
+
+
+def test_a_checkout_s_version_is_made_of_its_tags(make_repository: Make, tmp_path: Path) -> None:
+    """It is the row's, and what the repository finds of itself."""
+    source = '"""\n>>> version("mine")\n\'1.2.3\'\n"""\nfrom importlib.metadata import version\n'
+    root = make_repository("mine", {"mine.py": source})
+    says = '[build-system]\nrequires = ["hatchling", "hatch-vcs"]\n[project]\nname = "mine"\nlicense = "MIT"\n'
+    (root / "pyproject.toml").write_text(f'{says}dynamic = ["version"]\n')
+    porcelain.init(str(root))
+    porcelain.add(str(root), [str(root / "mine.py")])
+    porcelain.commit(str(root), message=b"a change", author=b"A <a@example.org>", committer=b"A <a@example.org>")
+    porcelain.tag_create(str(root), b"v1.2.3")
+    out = tmp_path / "out"
+    assert mine(root, "--out", out, "--environment", "none", *WRITTEN) == 0
+    (row,) = rows_of(out).values()
+    assert row["version"] == "1.2.3" and row["doctest_passed"]

@@ -42,7 +42,17 @@ def run(text: str, seed: int) -> bool:
 
 
 def asked(number: int, seed: int = 1, text: str = TEXT) -> tuple[str, list[Edit]]:
-    return put_questions(text, NAMES, number, run, range(20), random.Random(seed))
+    new, edits, origins = put_questions(text, NAMES, number, run, range(20), random.Random(seed), numbered(text))
+    # lines are of the text before, but for the questions, which have no line in it and stand behind their own
+    assert [line for line in origins if line] == numbered(text)
+    for edit in edits:
+        assert origins[edit.line - 1] == 0
+        assert edit.author_line == max(origins[: edit.line - 1])
+    return new, edits
+
+
+def numbered(text: str) -> list[int]:
+    return [*range(1, text.count("\n") + 2)]
 
 
 def test_places_follow_what_draws_and_the_loops_around_it() -> None:
@@ -97,10 +107,11 @@ def test_an_object_is_asked_for_attributes_without_its_own_code() -> None:
         exec(text + "\nf(box)\n", {"choice": random.choice, "box": Box(), "print": lambda *shown: None})
         return True
 
-    new, _ = put_questions(text, NAMES, 3, looking, range(20), random.Random(0))
+    new, _, _ = put_questions(text, NAMES, 3, looking, range(20), random.Random(0), numbered(text))
     assert new.splitlines()[2:] == ["    print('box.money', box.money)"]
 
 
 @pytest.mark.parametrize("text", ["def f(x):\n    len = choice([1, 2])\n    return len\n", "x = 1\n"])
 def test_nothing_is_asked_where_it_would_mean_something_else(text: str) -> None:
-    assert put_questions(text, NAMES, 3, lambda text, seed: True, range(3), random.Random(0)) == (text, [])
+    asked = put_questions(text, NAMES, 3, lambda text, seed: True, range(3), random.Random(0), numbered(text))
+    assert asked == (text, [], numbered(text))

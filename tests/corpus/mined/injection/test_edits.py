@@ -30,6 +30,22 @@ def shown(text: str, *kinds: str) -> list[str]:
     return [f"{each.kind} {' / '.join(ast.unparse(node) for node in each.nodes)}" for each in places(text, *kinds)]
 
 
+def numbered(text: str) -> list[int]:
+    return [*range(1, text.count("\n") + 2)]
+
+
+def check_origins(text: str, made: str, edits: list[Edit], origins: list[int]) -> None:
+    """Each line of an edited text is the line that it is said to be of, but where an edit says another text."""
+    lines = text.split("\n")
+    assert len(origins) == len(made.split("\n"))
+    changed = {line for edit in edits for line in edit.after.split("\n")}
+    for line, origin in zip(made.split("\n"), origins, strict=True):
+        if line.strip() != lines[origin - 1].strip():
+            assert any(each.strip() == line.strip() for each in changed), line
+            assert any(edit.line == origin for edit in edits)
+    assert all(edit.author_line == edit.line for edit in edits)
+
+
 def undone(text: str, edits: list[Edit]) -> str:
     """The text without its edits, by what they say of themselves alone."""
     lines = text.split("\n")
@@ -133,11 +149,19 @@ def test_a_test_before_a_call_of_the_function_itself_is_kept() -> None:
 
 def test_an_edit_keeps_comments_and_layout() -> None:
     (place,) = [each for each in places(FUNCTION, "maybe") if each.lines.start == 7]
-    text, edits = edited(FUNCTION, [place], [0.25], free_names(FUNCTION))
+    text, edits, origins = edited(FUNCTION, [place], [0.25], free_names(FUNCTION), [*range(101, 115)])
     assert "        if random() < 0.25:\n            best += value  # the sum\n" in text
     assert edits == [
-        Edit("maybe", 7, (0.25, 0.75), "best += value  # the sum", "if random() < 0.25:\n    best += value  # the sum")
+        Edit(
+            "maybe",
+            7,
+            (0.25, 0.75),
+            "best += value  # the sum",
+            "if random() < 0.25:\n    best += value  # the sum",
+            author_line=107,
+        )
     ]
+    assert origins == [*range(101, 107), 107, *range(107, 115)]
     assert undone(text, edits) == FUNCTION
 
 
@@ -160,7 +184,9 @@ def test_edits_of_real_modules_are_taken_back(name: str) -> None:
     for seed in range(20):
         source = random.Random(seed)
         chosen = choose_places(every, source.randint(1, 6), source)
-        made, edits = edited(text, chosen, [source.choice((0.1, 0.5)) for _ in chosen], free_names(text))
+        laws = [source.choice((0.1, 0.5)) for _ in chosen]
+        made, edits, origins = edited(text, chosen, laws, free_names(text), numbered(text))
+        check_origins(text, made, edits, origins)
         ast.parse(made)
         assert undone(made, edits) == text
         assert made != text
@@ -217,7 +243,8 @@ def test_any_program_stays_a_program(text: str, seed: int) -> None:
     every = places(text)
     source = random.Random(seed)
     chosen = choose_places(every, 4, source)
-    made, edits = edited(text, chosen, [0.5] * len(chosen), free_names(text))
+    made, edits, origins = edited(text, chosen, [0.5] * len(chosen), free_names(text), numbered(text))
+    check_origins(text, made, edits, origins)
     ast.parse(made)
     assert undone(made, edits) == text
 

@@ -14,6 +14,7 @@ from command_here import command, mine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "reference"))
 import edited_runs
+import trace_mine
 from trace_mine.corpus.mined import repository_candidates
 
 Make = Callable[..., Path]
@@ -170,11 +171,67 @@ def test_edits_say_what_was_done(mined: Any) -> None:
             assert "random()" in edit["after"] or "choice(" in edit["after"]
 
 
+def test_lines_lead_back_to_the_author_s_file(mined: Any) -> None:
+    """Of edits, and of each step: the author's line has the same statement, but where an edit made another one."""
+    root, rows, _ = mined
+    num_found = num_in_functions = 0
+    for row in rows:
+        lines = (root / row["path"]).read_text().splitlines()
+        for edit, line in zip(row["edits"], row["edit_lines"], strict=True):
+            if row["entry"] != "test":  # statements of a test may be spelt anew
+                assert line
+            if line:
+                assert lines[line - 1].strip().endswith(edit["before"].splitlines()[0]), edit
+        for number, step in enumerate(row["steps"]):
+            line = trace_mine.author_line(row, number)
+            own = step["source"].splitlines()
+            if line is None or step["kind"] != "statement" or not own:
+                continue
+            # what an opened call gives is a command that stands nowhere
+            if own[0].strip() in {each.strip().removeprefix(">>> ") for each in lines}:
+                assert lines[line - 1].strip().removeprefix(">>> ") == own[0].strip(), (row["name"], step, line)
+                num_found += step["depth"] == 0
+                num_in_functions += step["depth"] > 0
+    assert num_found > 10 and num_in_functions >= 5, (num_found, num_in_functions)
+
+
+def test_a_line_of_another_file_is_that_of_the_file(mined: Any) -> None:
+    _, rows, _ = mined
+    row = next(row for row in rows if row["edits"])
+    step = {**row["steps"][0], "path": "shop/other.py", "line": 3}
+    assert trace_mine.author_line({**row, "steps": [step]}, 0) == 3
+    assert trace_mine.author_line({**row, "steps": [{**step, "path": ""}]}, 0) is None
+    with pytest.raises(IndexError):
+        trace_mine.author_line(row, len(row["steps"]))
+
+
+def test_a_function_of_the_file_that_is_not_edited_keeps_its_lines(tmp_path: Path, make_repository: Make) -> None:
+    module = MODULE.partition("def fixed")[0] + (
+        "\n\ndef doubled(n):\n    n = n + n\n    return n\n\n\n"
+        'def pay(prices):\n    """\n    >>> pay([1, 2])\n    2\n    """\n'
+        "    first = doubled(prices[0])\n    money = 0\n    money += first\n    return money\n"
+    )
+    repository = make_repository("shop", {**FILES, "shop/goods.py": module})
+    arguments = ["--sources", "doctest", "--environment", "none", "--jobs", 1, "--view", "branch+every:1"]
+    rows, _ = mine(tmp_path / "out", repository, *arguments, "--inject", "maybe:p=.5", "--edits", 1)
+    lines = module.splitlines()
+    row = next(row for row in rows if row["name"].startswith("shop.goods.pay"))
+    inside = next(call for call in row["calls"] if call["name"] == "doubled")
+    found = [trace_mine.author_line(row, step) for step in inside["steps"]]
+    assert {lines[line - 1].strip() for line in found if line} <= {"n = n + n", "return n", "def doubled(n):"}
+    assert any(found)
+
+
 def test_what_gets_no_draws_is_counted_and_not_found(mined: Any) -> None:
     _, rows, stats = mined
     left_out = stats["not_edited"]["shop"]
     assert left_out["raises"] >= 1, left_out  # `strict`, whose edits raise
     assert not [row for row in rows if ".strict" in row["name"]]
+    named = stats["not_edited_snippets"]["shop"]
+    assert {why: len(each) for why, each in named.items()} == left_out
+    assert [each for each in named["raises"] if each.endswith(" shop.goods.strict")]
+    line = MODULE.splitlines().index("def strict(n):") + 1
+    assert all(each.startswith("shop/goods.py:") for each in named["raises"]), (named, line)
     assert stats["found"] == stats["rows"] + stats["duplicates"] + sum(stats["drops"].values())
 
 
@@ -260,11 +317,12 @@ def test_rows_without_edits_say_so(tmp_path: Path, make_repository: Make) -> Non
 def test_a_row_s_edits_are_shown_beside_the_author_s_lines(mined: Any) -> None:
     _, rows, _ = mined
     assert all(row["choices"] for row in rows), "a program whose draws are never come to is none"
-    number = next(n for n, row in enumerate(rows) if row["edits"][0]["kind"] == "maybe")
+    number = next(n for n, row in enumerate(rows) if row["edits"][0]["kind"] == "maybe" and row["edit_lines"][0])
     edit = rows[number]["edits"][0]
     told = [command("inspect", DATASET[0], "--row", n).stdout for n in range(len(rows))]  # in the order of the page
     assert any("    # states before it was read: 0." in each for each in told)
-    shown = next(each for each in told if f"edit:       maybe at line {edit['line']} with 0.5, 0.5" in each)
+    place = f"{rows[number]['path']}:{rows[number]['edit_lines'][0]}"
+    shown = next(each for each in told if f"edit:       maybe at {place} with 0.5, 0.5" in each)
     for sign, text in (("-", edit["before"]), ("+", edit["after"])):
         for line in text.splitlines():
             assert f"            {sign} {line}" in shown

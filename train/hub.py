@@ -1,0 +1,69 @@
+"""A finished run as a model repository of the Hugging Face Hub: weights, tokenizer, card and measurements.
+
+The token is whatever ``huggingface_hub`` finds (``HF_TOKEN``, ``hf auth login``); nothing here reads it. Checkpoints
+stay where they are, and so does ``run.json``, which names folders of the machine: the card has its settings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trace_mine.train import run_folder
+from trace_mine.train.card import CARD, PLACEHOLDER
+
+OWN_FILES = (
+    CARD,
+    "config.json",
+    "evals.jsonl",
+    "final.json",
+    "generation_config.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "modeling_trace_mine.py",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+"""Files of a run's folder that are sent, those of them that are there."""
+
+NEEDED = (CARD, "config.json", "final.json", "model.safetensors", "modeling_trace_mine.py", "tokenizer.json")
+"""Those without which the repository would be no model that opens."""
+
+
+def push_run(folder: Path, repository: str, *, is_public: bool = False) -> str:
+    """Make a repository hold a finished run, by one commit, and return its address. Other files of it stay.
+
+    ``AutoModelForCausalLM.from_pretrained(REPOSITORY, trust_remote_code=True)`` opens it.
+
+    Args:
+        folder: the run.
+        repository: ``NAME`` or ``OWNER/NAME``; it is made where there is none.
+        is_public: make it public; else it is private, and a repository that is public is refused.
+
+    Raises:
+        ValueError: the run is not finished or lacks a file, or the repository is public and should not be.
+        DamagedFile: a file isn't what the run wrote.
+        huggingface_hub.errors.HfHubHTTPError: the Hub refuses.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"expected a finished run in {folder}, got one without {', '.join(missing)}; let it finish "
+            "(trace-train --resume), or train it anew if an older version did"
+        )
+    run_folder.check_files(folder)
+    api = HfApi()
+    made = api.create_repo(repository, private=not is_public, exist_ok=True)
+    name = made.repo_id
+    if not is_public and not api.repo_info(name).private:
+        raise ValueError(f"expected a private repository, got {name}, which is public; allow it, or take another name")
+    operations = []
+    for own in OWN_FILES:
+        path = folder / own
+        if path.is_file():
+            is_card = own == CARD
+            content = path.read_bytes().replace(PLACEHOLDER.encode(), name.encode()) if is_card else str(path)
+            operations.append(CommitOperationAdd(path_in_repo=own, path_or_fileobj=content))
+    api.create_commit(name, operations, commit_message=f"Run {folder.resolve().name} by trace-mine")
+    return str(made)
