@@ -14,6 +14,7 @@ from trace_mine.tracer.inside.observe.reveals import Reveals
 from trace_mine.tracer.inside.program import fresh_namespace
 from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states import interpreter
 from trace_mine.tracer.inside.states.records import Spent
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.views.choose import choose_opening
@@ -460,10 +461,51 @@ def test_no_belief_is_called_exact_where_the_states_were_wrong() -> None:
 
     beliefs = tuple(map(belief, ("exact", "bounded", "sampled")))
     states = tuple(map(law, ("long", "undrawn", "sampled")))
-    found = Believed(choices=(), beliefs=beliefs, states=states, failure=None)
+    found = Believed(choices=(), beliefs=beliefs, states=states, windows=(), failure=None)
     sampled = replace(found, beliefs=beliefs[2:], states=states[2:])
     assert not_contradicted(found, {Reason.OPENING_SPENT: 1}) == found
     assert not_contradicted(found, {Reason.SUPPORT_LOST: 1}) == replace(sampled, failure="support_lost")
     assert not_contradicted(sampled, {Reason.SUPPORT_LOST: 1}) == sampled
     spent = replace(found, failure="Spent")
     assert not_contradicted(spent, {Reason.SUPPORT_LOST: 1}) == replace(sampled, failure="Spent")
+
+
+RETURNS = """
+x = v[k]
+for i in range(2):
+    x += v[k]
+return x
+"""
+
+
+def test_an_exception_that_some_states_raise_keeps_nothing_whole() -> None:
+    opening = opens_agreed("from random import choice\nv = [1, 2]")
+    opening.emitted("k = choice([1, 2])", "", None)  # past the end of v in half of the states
+    body = ast.parse(RETURNS).body
+    assert opening.opens_call([], body)
+    loop = body[1]
+    assert isinstance(loop, ast.For) and opening.opens_loop(loop) and opening.opens_iteration(loop, "i = 1")
+    hidden = ast.parse("for i in range(2):\n    if k == 2:\n        return v[k]\nreturn 0").body
+    assert not opening.opens_call([], hidden), "a return that is not shown"
+    assert not opening.opens_test("v[k] > 0"), "a test has to have one truth"
+    opening.emitted("v[k]", "2\n", None)
+    assert opening.opens_call([], hidden)
+
+
+@pytest.mark.parametrize("most", [1, 4_096])
+def test_what_no_jump_leaves_is_opened_however_many_states_there_are(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(interpreter, "MOST_STATES", most)
+    opening = opens_agreed("from random import random")
+    opening.emitted("n = [random() < 0.5, random() < 0.5]", "", None)
+    straight = ast.parse("for i in n:\n    for j in n:\n        if j:\n            break\nreturn sum(n)").body
+    assert opening.opens_call([], straight) and opening.opens_iteration(straight[0], "i = n[1]")
+    # the same with a jump is looked at from all states, if these are not too many
+    jump = ast.parse("for i in n:\n    if i is None:\n        return 1\nreturn 2").body
+    assert opening.opens_call([], jump) is (most > 1)
+
+
+def test_nothing_hidden_is_said_by_the_opening_s_kind() -> None:
+    assert opens_agreed("").hides and SkipsLoops(opens_agreed("")).hides
+    assert not opens_all().hides

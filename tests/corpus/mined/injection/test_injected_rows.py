@@ -320,6 +320,7 @@ def test_a_row_s_edits_are_shown_beside_the_author_s_lines(mined: Any) -> None:
     number = next(n for n, row in enumerate(rows) if row["edits"][0]["kind"] == "maybe" and row["edit_lines"][0])
     edit = rows[number]["edits"][0]
     told = [command("inspect", DATASET[0], "--row", n).stdout for n in range(len(rows))]  # in the order of the page
+    assert any("    # states before it was read: 0." in each for each in told)
     place = f"{rows[number]['path']}:{rows[number]['edit_lines'][0]}"
     shown = next(each for each in told if f"edit:       maybe at {place} with 0.5, 0.5" in each)
     for sign, text in (("-", edit["before"]), ("+", edit["after"])):
@@ -347,3 +348,26 @@ def test_a_sample_puts_draws_into_few_programs_and_counts_the_others(
     # six docstrings have examples
     edited = sum(stats["not_edited"]["shop"].values())
     assert len(rows) == 1 and stats["sampled_out"] == {"shop": {"doctest": 6 - 1 - edited}}
+
+
+COUNTS = "".join(f"        {name} += n\n" for name in "abcdefgh")
+COUNTING = f'''
+def counted(times):
+    """
+    >>> counted(4)
+    [6, 6, 6, 6, 6, 6, 6, 6]
+    """
+    a = b = c = d = e = f = g = h = 0
+    for n in range(times):
+{COUNTS}    return [a, b, c, d, e, f, g, h]
+'''
+
+
+def test_edits_are_added_until_runs_draw_so_often(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("shop", {"shop/__init__.py": "", "shop/goods.py": COUNTING})
+    arguments = [repository, "--sources", "doctest", "--environment", "none", "--jobs", 1, "--view", "branch+every:1"]
+    edits = ["--inject", "maybe", "--edits", 8, "--draws", 20]
+    rows, stats = mine(tmp_path / "out", *arguments, *edits)
+    assert stats["config"]["inject"]["draws"] == 20
+    (row,) = rows
+    assert len(row["choices"]) >= 20 and len(row["edits"]) >= 5, "a draw for each edit in each of four turns"
