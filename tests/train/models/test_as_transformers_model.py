@@ -244,3 +244,20 @@ def test_trainer_checkpoints_activations_when_asked(tmp_path):
     saving.train()
     for key, weight in plain.model.state_dict().items():
         torch.testing.assert_close(saving.model.state_dict()[key], weight, rtol=1e-5, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("name", ["transformer", "delta_net", "lstm"])
+@torch.no_grad()
+def test_the_collator_that_packs_gives_the_loss_of_the_rows_alone(name):
+    from transformers import DataCollatorWithFlattening
+
+    model = tiny(name)
+    rows = [{"input_ids": list(range(1, length))} for length in (4, 9, 6)]
+    packed = DataCollatorWithFlattening(return_flash_attn_kwargs=True)(rows)
+    loss = model(**packed).loss
+    counts = [len(row["input_ids"]) - 1 for row in rows]
+    alone = [
+        float(model(**{k: torch.tensor([row["input_ids"]]) for k in ("input_ids", "labels")}).loss) for row in rows
+    ]
+    expected = sum(each * count for each, count in zip(alone, counts, strict=True)) / sum(counts)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
