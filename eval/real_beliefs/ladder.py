@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 2
+VERSION = 3
 SEED = 0
 AS_OF = "2026-11-15"
 """The date as of which the packages that programs import are chosen."""
