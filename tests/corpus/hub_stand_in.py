@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = json.loads(body)["content"]
         header = yaml.safe_load(content.split("---\n")[1])
         is_model = header.get("library_name") == "transformers"
-        is_dataset = header.get("license") == "other" and bool(header.get("configs"))
+        is_dataset = bool(header.get("license")) and bool(header.get("configs"))
         errors = [] if is_model or is_dataset else [{"message": "no header"}]
         self._json({"errors": errors, "warnings": []}, 400 if errors else 200)
 

@@ -72,13 +72,17 @@ def counter():
 """
 
 
-def test_a_function_that_rebinds_a_closure_variable_is_not_opened(kit, tracer):
-    """Its cell can be read from a session and not written. Where the maker of the closure was opened, the variable is
-    the session's, and the function is.
+def test_a_function_that_rebinds_a_closure_variable_by_an_expression_is_not_opened(kit, tracer):
+    """A statement that binds it is written for its cell, an expression that does can't be. Where the maker of the
+    closure was opened, the variable is the session's, and the function is.
     """
     hidden = "import functools\nup = functools.partial(counter)()\nprint(up())\nprint(up())\n"
-    trace = traced(kit, tracer, NONLOCAL + hidden)
+    by_expression = NONLOCAL.replace("n += 1\n        return n", "return (n := n + 1)")
+    assert by_expression != NONLOCAL
+    trace = traced(kit, tracer, by_expression + hidden)
     assert trace.kept_whole == {"closure": 2} and printed(trace) == ["1", "2"]
+    written = traced(kit, tracer, NONLOCAL + hidden)
+    assert "cell_contents += 1" in written.text and printed(written) == ["1", "2"]
     opened = traced(kit, tracer, NONLOCAL + "up = counter()\nx = up()\nx = up()\nprint(x)\n")
     assert not opened.kept_whole and opened.opened_calls == 3 and printed(opened) == ["2"]
 

@@ -89,7 +89,7 @@ WAYS: dict[Reason, tuple[str, int]] = {
     Reason.CLASS_BODY: ("class A:\n    pass\nclass B(A):\n    x = 1", 2),
     Reason.ASYNC: ("import asyncio\nasync def f():\n    return 1\nasyncio.run(f())", 1),
     Reason.CLOSURE: (
-        "def f():\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n        return n\n    return g\n"
+        "def f():\n    n = 0\n    def g():\n        nonlocal n\n        return (n := n + 1)\n    return g\n"
         "g = (lambda: f())()\ng()\ng()",
         2,
     ),
