@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 
+from matplotlib.axes import Axes
+
 from trace_mine.eval import results
 from trace_mine.eval.figures.style import BASELINE, legend_below, panels, save, style_of
 from trace_mine.eval.real_beliefs.ladder import RUNGS, WINDOWS
@@ -16,6 +18,8 @@ from trace_mine.eval.real_beliefs.ranking import table
 from trace_mine.eval.real_beliefs.verdicts import Ladder, claims_of
 from trace_mine.eval.results import Result
 
+FLOOR = 1e-3
+"""Nats at which the figure's axis begins."""
 FILTERS = ("outcomes alike", *(f"filter of {window} commands" for window in WINDOWS))
 
 
@@ -30,29 +34,35 @@ def write_report(scored: Sequence[Result], out: Path) -> list[Path]:
     if not rungs:
         raise ValueError("expected results of trace-eval real-beliefs score, got none; score the benchmark first")
     out.mkdir(parents=True, exist_ok=True)
-    figure, axes = panels(1, 2, width=4.6, height=3.1)
+    figure, axes = panels(1, 2, width=4.6, height=3.4)
     places = range(len(rungs))
     for name in FILTERS:
         values = [ladder.known.get((name, rung), float("nan")) for rung in rungs]
         for axis in axes[0]:
-            axis.plot(places, values, **BASELINE)
-        # named at their ends: four dashed lines alike can't be told apart by a legend
-        axes[0, 0].annotate(
-            name.removesuffix(" commands"), (places[-1], values[-1]), fontsize=6, xytext=(3, 0),
-            textcoords="offset points", va="center", color=BASELINE["color"], annotation_clip=False,
-        )  # fmt: skip
+            axis.plot(places, _floored(values), **BASELINE)
+            # named beside them: dashed lines alike can't be told apart by a legend
+            above = name == FILTERS[0]
+            axis.annotate(
+                name.removesuffix(" commands"),
+                (places[0], _floored(values)[0]),
+                fontsize=6,
+                xytext=(2, 3 if above else -3),
+                textcoords="offset points",
+                va="bottom" if above else "top",
+                color=BASELINE["color"],
+            )
     for number, model in enumerate(MODELS):
-        values = [_mean_of(ladder, [model], "both", rung) for rung in rungs]
-        axes[0, 0].plot(places, values, label=model, **style_of(number))
+        _draw_line(axes[0, 0], [_mean_of(ladder, [model], "both", rung) for rung in rungs], model, number)
     for number, data in enumerate(TRAINED_ON, len(MODELS)):
         values = [_mean_of(ladder, [*MODELS], data, rung) for rung in rungs]
-        axes[0, 1].plot(places, values, label=f"trained on {data}", **style_of(number))
+        _draw_line(axes[0, 1], values, f"trained on {data}", number)
     axes[0, 0].set_title("models trained on games and edited programs")
     axes[0, 1].set_title("mean of the models, by what they were trained on")
     for axis in axes[0]:
         axis.set_xticks([*places], rungs)
-        axis.set_ylim(bottom=0)
-        axis.set_ylabel("KL(exact || model) among outcomes, nats")
+        axis.set_yscale("log")
+        axis.set_ylim(bottom=FLOOR / 2)
+        axis.set_ylabel("KL to the exact law, nats")
     legend_below(figure, axes, columns=4)
     paths = save(figure, out, "ladder")
     claims = claims_of(ladder)
@@ -82,6 +92,17 @@ def write_report(scored: Sequence[Result], out: Path) -> list[Path]:
     ]
     (out / "README.md").write_text("\n".join(page) + "\n", encoding="utf-8")
     return [*paths, out / "claims.json", out / "ladder.csv", out / "README.md"]
+
+
+def _floored(values: Sequence[float]) -> list[float]:
+    """Values as a logarithmic axis takes them: what is below FLOOR stands at it."""
+    return [max(value, FLOOR) if value == value else value for value in values]
+
+
+def _draw_line(axis: Axes, values: Sequence[float], label: str, number: int) -> None:
+    """Draw a line, of runs that were scored."""
+    if any(value == value for value in values):
+        axis.plot(range(len(values)), _floored(values), label=label, **style_of(number))
 
 
 def _mean_of(ladder: Ladder, models: Sequence[str], data: str, rung: str) -> float:

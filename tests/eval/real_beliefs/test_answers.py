@@ -79,6 +79,7 @@ def test_a_program_counts_once_whatever_its_variants() -> None:
     assert next(each.count for each in told if each.metric == "KL among outcomes") == 2
     assert of(told, "KL among outcomes", "bits from 0") == pytest.approx(skewed)
     assert of(told, "KL among outcomes", "bits from 1") == pytest.approx(0)
+    assert of(told, "KL among outcomes", "characters from 1") == of(told, "KL among outcomes"), "outcomes are one digit"
     assert of(told, "KL among outcomes", "edits from 2") == of(told, "KL among outcomes")
 
 
