@@ -45,7 +45,8 @@ def by_chance(word: str, root: str, text: str, runs: int, seconds: float) -> Non
     until, number = time.monotonic() + seconds, 0
     while number < runs and time.monotonic() < until:
         random.seed(number)
-        texts = _texts(row, root_of(root), draws)  # type: ignore[name-defined]  # noqa: F821
+        shown_and_seen = _texts(row, root_of(root), draws, lambda namespace: None)  # type: ignore[name-defined]  # noqa: F821
+        texts = [text for text, _ in shown_and_seen]
         number += 1
         for count, step in zip(counts, steps, strict=True):
             if texts[:step] == shown[:step]:
