@@ -39,7 +39,7 @@ TOOLS = {
 SCHEMES = {"guess-next-dev": "next", "post-release": "post", "no-guess-dev": "post1", "only-version": "tag"}
 """setuptools-scm's own schemes, where a project names one of them."""
 PLACEHOLDER = re.compile(r"0(?:\.0)*+(?:\.dev0|\.post0|-dev|\+unknown)?\Z")
-"""What stands for the version in files of projects whose build writes it."""
+"""A stand-in for the version, in files of projects whose build writes it."""
 MAX_TAGS = 20_000
 MAX_COMMITS = 50_000
 """Commits that are looked at; a tag that lies further back is not found."""
@@ -166,7 +166,7 @@ def _following(public: str) -> str:
 
 
 def _archived(packaging: PackagingFiles) -> DescribedCommit | None:
-    """What git wrote into the file of an archive that it made; None without one, and in a checkout."""
+    """The commit that git wrote into the file of an archive that it made; None without one, and in a checkout."""
     text = (packaging.read(".git_archival.txt") or b"").decode("utf-8", "replace")
     fields = dict(re.findall(r"^([a-z-]+): *+([^\n]*)$", text, re.MULTILINE))
     match = _described.match(fields.get("describe-name", "").strip())

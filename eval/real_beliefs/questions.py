@@ -47,9 +47,7 @@ class RoleSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowLaw:
-    """What a reader of the outputs of the last ``commands`` commands would believe: the probability of each outcome of
-    the question, which sum to less than 1 where it can't rule others out.
-    """
+    """The belief of a reader of the last ``commands`` commands' outputs: the probability of each outcome of the question, which sum to less than 1 where it can't rule others out."""
 
     commands: int
     law: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""What the ladder is to show, with thresholds that were written down before any of its runs was trained.
+"""Claims about the ladder, with thresholds that were written down before any of its runs was trained.
 
 Each claim is judged seed by seed (``trace_mine.eval.claims``). KL is ``KL among outcomes`` over all questions of a
 rung, in nats; "alike" is the guess that all outcomes are as likely. A threshold that changes makes another claim: the

@@ -41,7 +41,7 @@ FEWEST = 5.0
 
 
 def ask(worker: Worker, function: str, *arguments: object) -> tuple[Any, str]:
-    """What a function of ``exactness_inside`` told, or None and how it ended."""
+    """The answer of a function of ``exactness_inside``, or None, and how it ended."""
     word = secrets.token_hex(16)
     source = f"{CODE}\n{function}{(word, *arguments)!r}\n"
     outcome = worker.run(PlainJob(source=source, counts_events=False), LIMITS)

@@ -1,4 +1,4 @@
-"""What a command costs before its first row: ``python tests/benchmarks/start_up.py [--times 3]``.
+"""The cost of a command before its first row: ``python tests/benchmarks/start_up.py [--times 3]``.
 
 A repository of one module with one doctest is mined by ``trace-mine --jobs 1``: without an environment, with one that
 is made (a wheel of this machine, no network), and with the same one when it is kept. Told for each, of the run with the

@@ -1,4 +1,4 @@
-"""Whether the commands of a dataset's sessions tell what its view hides.
+"""Counts places where the commands of a dataset's sessions tell what its view hides.
 
     python tests/benchmarks/told_by_commands.py DATASET [--show N]
 
