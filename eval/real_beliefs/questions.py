@@ -47,7 +47,9 @@ class RoleSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowLaw:
-    """The belief of a reader of the last ``commands`` commands' outputs: the probability of each outcome of the question, which sum to less than 1 where it can't rule others out."""
+    """The belief of a reader of the last ``commands`` commands' outputs: the probability of each outcome of the
+    question, which sum to less than 1 where it can't rule others out.
+    """
 
     commands: int
     law: tuple[float, ...]
