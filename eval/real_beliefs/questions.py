@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -33,6 +34,10 @@ REWRITTEN = frozenset(
     {"unstable", "replay_differs", "replay_mismatch", "result_differs", "path_differs", "closed", "unfaithful"}
 )
 """Words of ``kept_whole`` that say, or may say, that a session was written again because a check of it failed."""
+
+
+ADDRESS = re.compile(r"\b0x[0-9a-f]{8,}\b")
+"""An address of an object, as its ``repr`` has it: no outcome that can be predicted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +166,8 @@ def open_reveals(row: Row, rung: str) -> list[RevealQuestion]:
         if not fits or answer not in outcomes or "" in outcomes:
             # an outcome that shows nothing has no text that a language model could give a probability to
             continue
+        if any(ADDRESS.search(outcome) for outcome in outcomes):
+            continue  # another process shows another one
         made.append(
             RevealQuestion(
                 name=f"{row['trace_id']}:{belief['segment']}",

@@ -9,6 +9,8 @@ exact belief, taken in the order of their hashes, each is run in a jail in two w
   largest difference of a probability is printed;
 * ``--runs`` times with CPython's own generator: for each open belief the outcomes of those runs that had shown the same
   before are held against it by a chi-square test. Of so many tests the least p-value is expected near 1 / their number.
+
+The jail's hash seed is not the row's: an outcome that shows the order of a set of texts may come out otherwise.
 """
 
 from __future__ import annotations

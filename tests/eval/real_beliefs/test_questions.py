@@ -59,9 +59,17 @@ def test_a_question_has_the_text_before_the_reveal_and_its_law() -> None:
         {"method": "sampled"},
         {"probabilities": [0.999, 0.001]},
         {"outcomes": ["0", ""]},
+        {"outcomes": ["0", "<T object at 0x7ffff62edcd0>"]},
         {"outcomes": ["1", "2"]},
     ],
-    ids=["bounded", "sampled", "nearly certain", "an outcome shows nothing", "not what was shown"],
+    ids=[
+        "bounded",
+        "sampled",
+        "nearly certain",
+        "an outcome shows nothing",
+        "an outcome shows an address",
+        "not what was shown",
+    ],
 )
 def test_what_is_no_question(change: dict[str, Any]) -> None:
     given = row()
