@@ -84,7 +84,9 @@ import pytest
 class Box:
     pass
 
-@pytest.mark.parametrize("made", [Box(), Box(), 3], ids=[hex(id(Box())), hex(id(Box()) + 64), "three"])
+PLACE = id(Box())  # one place: of two, pytest would number the names of which both are the same
+
+@pytest.mark.parametrize("made", [Box(), Box(), 3], ids=[hex(PLACE), hex(PLACE + 64), "three"])
 def test_names_with_addresses(made):
     assert made == 3
 
