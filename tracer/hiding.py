@@ -51,7 +51,7 @@ Of 64, a probability has a standard error of 1/16 at most."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Believed:
-    """What a session's hidden outcomes are known by.
+    """The outcomes that a session hides: choices, beliefs and laws.
 
     Attributes:
         choices: in the order in which they were made.

@@ -16,7 +16,7 @@ from pathlib import Path
 import trace_mine
 
 MARKS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", ".git")
-"""What stands in the folder of a repository."""
+"""Names of files by which a folder is known as a repository."""
 _PROGRAM = """\
 import sys
 sys.path.append(sys.argv[1])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CARD = "README.md"
 
 PLACEHOLDER = "PATH/OF/THIS/FOLDER"
-"""What the card calls the folder; ``hub.push_run`` puts the repository's name in its place."""
+"""The card's word for the folder; ``hub.push_run`` puts the repository's name in its place."""
 
 METRICS = {
     "accuracy_reveal": ("accuracy of reveals", "accuracy"),

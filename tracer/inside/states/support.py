@@ -41,7 +41,7 @@ class Impossible(Exception):
 
 
 class Joint(Protocol):
-    """What gets masses of states and texts: see ``state_laws``."""
+    """A receiver of masses of states and texts: see ``state_laws``."""
 
     def add(self, state: State, text: str, mass: float) -> None:
         """Add to the mass of a state with a text."""
