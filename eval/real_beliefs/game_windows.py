@@ -50,7 +50,9 @@ def with_windows(rows: Sequence[Row], windows: Sequence[int]) -> list[Row]:
                         }
                         for window in windows
                     ]
-                if not all(math.isclose(given.get(each, 0), found.get(each, 0), abs_tol=CLOSE) for each in given | found):
+                if not all(
+                    math.isclose(given.get(each, 0), found.get(each, 0), abs_tol=CLOSE) for each in given | found
+                ):
                     raise ValueError(
                         f"expected the belief {given} of step {step} of {row['trace_id']}, got {found}: the two "
                         "filters disagree; report it"

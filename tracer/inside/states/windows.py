@@ -7,8 +7,8 @@ The reader knows the program and all commands of the session, since commands tel
 outputs of the last W commands before the one that is asked about. So the states before these commands are all that the
 program can be in, each with its probability, whatever was shown.
 
-An output has such laws where a reader who has seen nothing can't know it, whether or not the belief is certain: what the
-session showed long ago may leave one outcome, and then nothing but memory tells which.
+An output has such laws where a reader who has seen nothing can't know it, whether or not the belief is certain: what
+the session showed long ago may leave one outcome, and then nothing but memory tells which.
 """
 
 from __future__ import annotations
