@@ -38,9 +38,9 @@ def with_windows(rows: Sequence[Row], windows: Sequence[int]) -> list[Row]:
                 step = row["segments"][belief["segment"]]["step"]
                 given = dict(zip(belief["outcomes"], belief["probabilities"], strict=True))
                 if (step, whole) not in laws:  # who has seen nothing knows it, too
-                    found = {outcome: 1.0 for outcome in given if len(given) == 1}
+                    run_law = {outcome: 1.0 for outcome in given if len(given) == 1}
                 else:
-                    found = laws[step, whole]
+                    run_law = laws[step, whole]
                     columns += [
                         {
                             "segment": belief["segment"],
@@ -51,10 +51,10 @@ def with_windows(rows: Sequence[Row], windows: Sequence[int]) -> list[Row]:
                         for window in windows
                     ]
                 if not all(
-                    math.isclose(given.get(each, 0), found.get(each, 0), abs_tol=CLOSE) for each in given | found
+                    math.isclose(given.get(each, 0), run_law.get(each, 0), abs_tol=CLOSE) for each in given | run_law
                 ):
                     raise ValueError(
-                        f"expected the belief {given} of step {step} of {row['trace_id']}, got {found}: the two "
+                        f"expected the belief {given} of step {step} of {row['trace_id']}, got {run_law}: the two "
                         "filters disagree; report it"
                     )
             made.append({**row, "windows": columns})
