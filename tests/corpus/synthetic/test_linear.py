@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -170,6 +172,40 @@ def test_a_visible_permutation_and_full_knowledge_cost_nothing() -> None:
         assert run_marginal(4, events, dtype).error.max() == 0.0
         run = run_joint(automaton, symbols_of(automaton, events), dtype)
         assert run.error.max() == 0.0 and run.log2_mass.tolist() == [0.0] * (len(events) + 1)
+
+
+@pytest.mark.parametrize(("n", "p", "every", "is_exact"), [(3, 0.5, 1, True), (3, 0.1, 1, False), (3, 0.5, 2, False)])
+def test_the_marginal_form_is_exact_for_three_even_mixes_with_a_reveal_after_each(
+    n: int, p: float, every: int, is_exact: bool
+) -> None:
+    runs = [run_marginal(n, stream(n, p, every, 40, seed)) for seed in range(8)]
+    assert all(run.underflow is None and run.residual.max() < 1e-6 for run in runs), "the decoder has converged"
+    greatest = max(run.error.max() for run in runs)
+    assert greatest < 1e-9 if is_exact else greatest > 0.05
+
+
+def test_sinkhorn_reaches_its_limit_at_once_where_entries_must_vanish() -> None:
+    """[[a, b], [0, c]] has one positive diagonal: the limit is the identity, which rounds alone approach as 1 / n."""
+    matrix = np.array([[0.3, 0.7], [0.0, 0.2]])
+    assert sinkhorn(matrix).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    slow = matrix
+    for _ in range(50):
+        slow = slow / slow.sum(axis=1, keepdims=True)
+        slow = slow / slow.sum(axis=0, keepdims=True)
+    assert 0.005 < np.abs(slow - np.eye(2)).max() < 0.02
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=3, max_size=3))
+@settings(derandomize=True)
+def test_sinkhorn_s_limit_is_that_of_very_many_plain_rounds(entries: list[list[int]]) -> None:
+    matrix = np.array(entries, dtype=float)
+    if not any(all(matrix[i, order[i]] > 0 for i in range(3)) for order in permutations(range(3))):
+        return  # no doubly stochastic matrix has such a pattern
+    plain = matrix
+    for _ in range(4_000):
+        plain = plain / plain.sum(axis=1, keepdims=True)
+        plain = plain / plain.sum(axis=0, keepdims=True)
+    np.testing.assert_allclose(sinkhorn(matrix), plain, atol=1e-3)
 
 
 def test_sinkhorn_keeps_what_is_doubly_stochastic_and_scales_what_is_not() -> None:
