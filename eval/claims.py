@@ -61,6 +61,11 @@ def by_seeds(text: str, source: str, margins: Sequence[float], evidence: str) ->
     return Claim(text=text, source=source, verdict=verdict, seeds=count, evidence=evidence)
 
 
+def cannot_tell(text: str, source: str, evidence: str, seeds: int) -> Claim:
+    """Say that the ``seeds`` that were trained can't judge a claim; ``evidence`` says why."""
+    return Claim(text=text, source=source, verdict=CANNOT_TELL, seeds=seeds, evidence=evidence)
+
+
 def computed(text: str, source: str, is_so: bool, evidence: str) -> Claim:
     """Judge a claim that a computation without training settles: it has no seeds, and can always be told."""
     return Claim(text=text, source=source, verdict=HOLDS if is_so else DOES_NOT_HOLD, seeds=0, evidence=evidence)

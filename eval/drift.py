@@ -27,7 +27,7 @@ from trace_mine.eval.subjects import Subject
 from trace_mine.train.hooks import states_along
 from trace_mine.train.measure.laws import logs
 from trace_mine.train.measure.predictors import ModelPredictor, Predictor, WindowFilter, baselines
-from trace_mine.train.measure.retention import retention
+from trace_mine.train.measure.retention import retention_losses
 from trace_mine.train.measure.scores import last_quarter, score, shown_loss
 from trace_mine.train.measure.sessions import Sessions, sessions_of
 from trace_mine.train.rescaling import FROM_STEP, calibrate, matrix_mixers, rescaled
@@ -144,8 +144,8 @@ def memory_needed(subject: Subject, windows: Sequence[int], *, rows: int) -> lis
 def holding(subject: Subject, *, holds: Sequence[int] = HOLDS, variant: str = "") -> list[Result]:
     """Measure retention: KL where a variable is asked for that no command has touched for ``at`` commands.
 
-    There is one session for each choice of variables, hence no interval. A number of commands that the trained spacing
-    doesn't divide has no reveal at its end, and no row.
+    Intervals are over sessions (``holding_plays``). A number of commands that the trained spacing doesn't divide has no
+    reveal at its end, and no row.
     """
     spacing, task = subject.trained[1], named_task(subject.task_batches.task)
     results = []
@@ -154,9 +154,9 @@ def holding(subject: Subject, *, holds: Sequence[int] = HOLDS, variant: str = ""
             continue
         # within the loop, since a variant is a context; the first one calibrates, the others find the norms
         with variant_of(subject, variant):
-            kl = retention(subject.model, subject.task_batches, hold=hold, spacing=spacing)["kl"]
+            losses, _ = retention_losses(subject.model, subject.task_batches, hold=hold, spacing=spacing)
         where: dict[str, Where] = {"commands": hold, "spacing": spacing, "at": float(hold), "task": task}
-        results.append(number("retention KL", kl, unit="nats", variant=variant, **where, **subject.named))
+        results.append(measured("retention KL", losses, unit="nats", variant=variant, **where, **subject.named))
     return results
 
 

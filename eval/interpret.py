@@ -24,6 +24,8 @@ from trace_mine.train.models.language_model import SequenceModel
 
 # An eigenvalue below -.9. Beta is 2 sigmoid(x), so 2 itself is never reached.
 NEAR_TWO = 1.9
+SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""Factors of a head's beta: the range of its eigenvalues goes from [-1, 1] to [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -163,24 +165,22 @@ Halving takes beta's range from [0, 2] to [0, 1], but also makes .5 out of 1, so
 """
 
 
-def intervention_costs(subject: Subject, sessions: Sessions) -> list[Cost]:
-    """Measure every kind of intervention on every head that has its point (models without beta: silencing alone)."""
+def intervention_costs(subject: Subject, sessions: Sessions, kinds: Sequence[str] = tuple(KINDS)) -> list[Cost]:
+    """Measure these kinds of interventions on every head that has their point (models without beta: silencing alone).
 
-    def accuracies(context: AbstractContextManager[object]) -> Floats:
-        """[sequences]: the accuracy of each sequence within the context."""
-        with context:
-            law = sessions.laws_of(subject.predictor)
-        return np.asarray(hits(law, sessions.shown).mean(axis=1))
-
-    before = accuracies(nullcontext())  # on the same sessions, so that the differences are paired
+    To choose a head by its cost, give other sessions than those on which its cost is told.
+    """
+    # on the same sessions, so that the differences are paired
+    before = accuracies_within(nullcontext(), subject, sessions)
     results = []
     for layer, block in enumerate(subject.model.blocks):
-        for kind, context in KINDS.items():
+        for kind in kinds:
+            context = KINDS[kind]
             # points are the places where a mixer's tensors can be changed: a Transformer has heads, but no beta
             if ("beta" if "beta" in kind else "heads") not in block.mixing.points:
                 continue
             for head in range(getattr(block.mixing, "num_heads", 0)):
-                after = accuracies(context(subject.model, layer, head))
+                after = accuracies_within(context(subject.model, layer, head), subject, sessions)
                 results.append(
                     Cost(
                         layer=layer,
@@ -191,6 +191,31 @@ def intervention_costs(subject: Subject, sessions: Sessions) -> list[Cost]:
                         lost=before - after,
                     )
                 )
+    return results
+
+
+def accuracies_within(context: AbstractContextManager[object], subject: Subject, sessions: Sessions) -> Floats:
+    """[sequences]: the accuracy of each sequence within the context."""
+    with context:
+        law = sessions.laws_of(subject.predictor)
+    return np.asarray(hits(law, sessions.shown).mean(axis=1))
+
+
+def scale_curve(
+    subject: Subject, sessions: Sessions, layer: int, head: int, scales: Sequence[float] = SCALES
+) -> list[Result]:
+    """Measure the accuracy with one head's beta multiplied by each of ``scales``, which a result has as ``at``.
+
+    Source: the curve of Fig. 6, which goes from the whole range [0, 2] to [0, 1].
+
+    Raises:
+        ValueError: the layer has no beta.
+    """
+    results = []
+    for scale in scales:
+        accuracies = accuracies_within(scaling_beta(subject.model, layer, head, scale), subject, sessions)
+        where: dict[str, Where] = {**subject.named, "place": f"layer {layer} head {head}", "at": scale, "unit": "share"}
+        results.append(measured("accuracy under scaled beta", accuracies, **where))
     return results
 
 

@@ -59,7 +59,7 @@ def errors_after_reveals(n: int, p: float, mixes: int) -> NDArray[np.float64]:
 
 def draw(bench: Bench) -> Drawn:
     """See ``Figure.draw``."""
-    figure, axes = panels(1, 2, width=3.6)
+    figure, axes = panels(1, 2, width=3.6, height=3.2)
     rows = []
     hard = run_marginal(3, adversary(CYCLES))
     # every second event is a reveal: the mass after it
@@ -73,13 +73,13 @@ def draw(bench: Bench) -> Drawn:
     # from the 10th to the 90th percentile over the random streams
     axes[0, 0].fill_between(at, *np.percentile(fair, [10, 90], axis=0), color=style_of(1)["color"], alpha=0.2)
     axes[0, 0].set_xlabel("cycles of mix and reveal")
-    axes[0, 0].set_ylabel("mass of the lightest row or column")
+    axes[0, 0].set_ylabel("mass of the lightest row")
     axes[0, 1].plot(at, hard.error[1::2], label="adversary", **style_of(0))
     for place, key in enumerate(each for each in GRID if each[0] == 3):
         label = f"p = {key[1]:g}, {key[2]} mixes a reveal, mean"
         axes[0, 1].plot(at, grid[key].mean(axis=0), label=label, **{**style_of(2 + place), "marker": ""})
     axes[0, 1].set_xlabel("cycles of mix and reveal")
-    axes[0, 1].set_ylabel("largest error of the marginals")
+    axes[0, 1].set_ylabel("error of the marginals")
     legend_below(figure, axes, columns=2)
     for cycle in at:
         where: dict[str, Where] = {"model": "marginal, linear", "task": "n=3", "at": float(cycle)}

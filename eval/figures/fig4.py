@@ -107,17 +107,20 @@ def claims(finals: dict[str, list[list[float]]]) -> list[Claim]:
             f"Accuracy in the last quarter at 4 times the length: {numbers(delta)}.",
         )
     ]
+    # differences at one budget, and not "does not learn": that would need each model's best curriculum and rate, and at
+    # these stages an LSTM is at chance too, which learns swaps by a gentler curriculum (below)
     for group, name in (
         ("swaps-delta01", "DeltaNet with eigenvalues in [0, 1]"),
-        ("swaps-transformer", "a Transformer"),
+        ("swaps-transformer", "A Transformer"),
     ):
         values = last.get(group, [])
         judged.append(
             by_seeds(
-                f"{name} does not (below .6), at the same data and steps",
+                f"{name} is more than .3 behind it at the same data, stages and steps",
                 "Fig. 4",
-                [0.6 - value for value in values],
-                f"{numbers(values)}. With other budgets it may.",
+                # not strict: of two models one may have been trained with fewer seeds yet
+                [ours - theirs - 0.3 for ours, theirs in zip(delta, values, strict=False)],
+                f"{numbers(values)}. With another curriculum or a longer one it may learn.",
             )
         )
     lstm = last.get("swaps-lstm", [])

@@ -42,8 +42,8 @@ def draw(bench: Bench) -> Drawn:
         axis.set_title(f"{subject.label.replace('delta_net ', '')}, seed {subject.seed}")
         if subject.settings.model_keys.get("allow_neg_eigval"):
             # which head tracks is found by interventions, not by beta itself: the claim would be true by definition
-            short = sessions_of(subject.task_batches, commands=64, spacing=2, rows=16)
-            tracking = tracking_head(intervention_costs(subject, short))
+            short = sessions_of(subject.task_batches, commands=64, spacing=2, rows=16, split="validation")
+            tracking = tracking_head(intervention_costs(subject, short, ("beta halved",)))
             shares = {(head.layer, head.head): float((head.beta > NEAR_TWO).mean()) for head in heads}
             own = shares.pop((tracking.layer, tracking.head))
             margins.append(own - max(shares.values(), default=0.0) - APART)

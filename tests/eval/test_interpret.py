@@ -15,17 +15,24 @@ from trace_mine.corpus.synthetic.game import Floats, Plays
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.adversary import search
 from trace_mine.eval.interpret import (
+    SCALES,
+    Cost,
     Head,
     cost_results,
     has_beta,
     head_results,
     heads_of,
     intervention_costs,
+    scale_curve,
     tracking_head,
 )
 from trace_mine.train.hooks import recording
 from trace_mine.train.measure.predictors import ExactFilter, Uniform
 from trace_mine.train.measure.sessions import sessions_of
+
+
+def best_of(costs: list[Cost], head: int) -> Cost:
+    return next(cost for cost in costs if (cost.kind, cost.head) == ("beta halved", head))
 
 
 @pytest.mark.parametrize("head", [0, 1, 2])
@@ -45,6 +52,10 @@ def test_the_planted_head_is_the_one_found(head: int) -> None:
         r for r in cost_results(subject, found) if r.metric == "accuracy lost" and r.place == f"layer 0 head {head}"
     ]
     assert len(lost) == 3 and all(r.low <= r.value <= r.high for r in lost)
+    curves = [[r.value for r in scale_curve(subject, sessions, 0, each)] for each in range(3)]
+    assert [len(curve) for curve in curves] == [len(SCALES)] * 3
+    assert curves[head][0] == 1.0 and curves[head][-1] == best_of(found, head).after, "from as it is to halved"
+    assert all(set(curve) == {1.0} for each, curve in enumerate(curves) if each != head)
     near = {each.head: float((each.beta > 1.9).mean()) for each in heads_of(subject, sessions)}
     assert max(near, key=lambda key: near[key]) == head
 

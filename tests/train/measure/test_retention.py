@@ -24,6 +24,7 @@ def test_the_question_comes_last_and_its_answer_is_certain(per):
     plays = holding_plays(batches, 16, 2)
     stream = batches.stream(2, 2, "train")
     batch = stream.batch_of(plays, beliefs=True)
+    all_shown: set[tuple[str, bool]] = set()
     for row in range(len(batch.tokens)):
         text = batches.tokenizer.decode(batch.tokens[row, : batch.lengths[row]].tolist())
         lines = text.splitlines()
@@ -32,9 +33,13 @@ def test_the_question_comes_last_and_its_answer_is_certain(per):
         swaps = {line for line in lines if line.startswith("... ")}
         assert len(swaps) == 1 and asked not in swaps.pop().replace("... ", "")
         assert lines[-1] == values[asked]
-        # before the question one of the two is shown, always with its start value
+        # before the question both of the two are shown, with values that the swap moves between them
         shown = {(lines[i].removeprefix(">>> "), lines[i + 1]) for i in range(len(lines) - 2) if len(lines[i]) == 5}
-        assert len(shown) == 1 and all(values[name] == value for name, value in shown)
+        assert asked not in {name for name, _ in shown}
+        assert {value for _, value in shown} <= {value for name, value in values.items() if name != asked}
+        all_shown |= {(name, value == values[name]) for name, value in shown}
+    assert {moved for _, moved in all_shown} == {True, False}, "swaps happen"
+    assert len({tuple(row) for row in batch.tokens.tolist()}) > len(batch.tokens) // 2, "sessions differ"
 
 
 def test_a_model_that_tells_the_start_retains_and_one_that_guesses_does_not():
