@@ -53,9 +53,9 @@ def holding_plays(batches: TaskBatches, hold: int, spacing: int, sessions: int =
     states = np.empty_like(actions)
     state = np.full(len(triples), game.start)
     for command in range(hold):
-        action = actions[:, command]
-        happens = draws[:, command] < np.asarray(game.chances)[action]
-        state = np.where(happens, game.moves[action, state], state)
+        swaps = actions[:, command]
+        happens = draws[:, command] < np.asarray(game.chances)[swaps]
+        state = np.where(happens, game.moves[swaps, state], state)
         states[:, command] = state
     pairs = np.array([[one, other] for _, one, other, _ in triples])
     which = generator.integers(2, size=(len(triples), hold // spacing))
