@@ -30,6 +30,7 @@ Examples:
   trace-eval reproduce --budget 10m --out report
   trace-eval figures fig9 belief-drift --out report
   trace-eval leaderboard results.parquet --metric accuracy
+  trace-eval s5-ladder runs/s5 --hf ./some-model
   trace-eval tasks --out lm_eval_tasks
   trace-eval real-beliefs make real-beliefs
 
@@ -165,6 +166,33 @@ def leaderboard(
     from trace_mine.eval.leaderboard import COLUMNS, make_board
 
     show(COLUMNS, [line.cells() for line in make_board(files, metric or ["accuracy"], out)])
+
+
+@app.command("s5-ladder", epilog="Example: trace-eval s5-ladder runs/s5 --hf ./some-model --rows 50")
+def s5(
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN", help="Runs on permutations of n=5.")] = None,
+    hf: Annotated[list[Path] | None, typer.Option(help="A local AutoModelForCausalLM; again for more.")] = None,
+    rows: Annotated[int, typer.Option(min=2, help="Sessions of each length.")] = 50,
+    spacing: Annotated[
+        int, typer.Option(min=1, help="Commands between two reveals; beside it, none but the last.")
+    ] = 8,
+    most: Annotated[int, typer.Option(min=8, help="Longest sessions, for models of a short context.")] = 128,
+    out: Annotated[Path | None, typer.Option(help="File for all results, .parquet or .csv.")] = None,
+) -> None:
+    """Asks for the whole state after 8 to 128 swaps of five variables, beside published numbers of large models."""
+    if not runs and not hf:
+        raise typer.BadParameter("expected a RUN or --hf PATH, got none; name a model to measure")
+    prepare()
+    from trace_mine.eval import results
+    from trace_mine.eval.s5_ladder import s5_ladder, table
+
+    if out is not None:
+        results.check_ending(out)
+    scored = s5_ladder(runs or [], hf or [], rows=rows, spacing=spacing, most=most)
+    show(*table(scored))
+    if out is not None:
+        results.write(out, scored)
+        print(f"{len(scored)} results in {out}")
 
 
 @app.command(epilog="Example: trace-eval tasks --out lm_eval_tasks")

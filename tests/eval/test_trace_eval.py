@@ -101,7 +101,9 @@ def test_wrong_use_is_one_clear_line(arguments: list[str], says: str, capfd: pyt
     assert says in error and error.startswith("trace-eval: ") and error.count("\n") == 1 and not printed
 
 
-@pytest.mark.parametrize("command", [[], ["runs"], ["reproduce"], ["figures"], ["leaderboard"], ["tasks"]])
+@pytest.mark.parametrize(
+    "command", [[], ["runs"], ["reproduce"], ["figures"], ["leaderboard"], ["s5-ladder"], ["tasks"]]
+)
 def test_help_shows_a_real_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
     printed = capsys.readouterr().out
