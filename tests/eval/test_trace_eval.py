@@ -61,7 +61,8 @@ def test_runs_are_measured_beside_their_baselines(told: Told) -> None:
     for metric in {row.metric for row in found} - {"calibration error"}:
         assert any(row.metric == metric and not row.run for row in found), f"{metric} has no baseline"
     assert {row.variant for row in found} == {"", "calibrated rescale"}
-    assert "belief KL" in done.stdout and f"{len(found)} results" in done.stdout
+    assert "Belief KL in nats, by length" in done.stdout and f"{len(found)} results" in done.stdout
+    assert "no belief: KL" in done.stdout, "six steps teach nothing"
     (floor,) = {
         round(r.value, 9) for r in found if (r.model, r.metric) == ("exact filter", "belief KL") and not r.place
     }
