@@ -1,8 +1,8 @@
 """The batches that a run trains on: sessions of synthetic tasks, made on demand, and encoded rows of datasets.
 
-A row is a function of (settings, step, index) and of nothing else. So the curriculum is a function of the step, a
-resumed run needs no replay of a stream, and processes need no agreement on who has read what. ``held_out`` divides a
-dataset's rows; ``trainer`` hands ``Indices`` and a ``Collator`` to transformers.
+A row is a function of (settings, step, index), and where stages end by accuracy of their ends so far (``curriculum``).
+So a resumed run needs no replay of a stream, and processes need no agreement on who has read what. ``held_out`` divides
+a dataset's rows; ``trainer`` hands ``Indices`` and a ``Collator`` to transformers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from trace_mine.corpus.synthetic.tasks import make_task
 from trace_mine.tokenizer.encoded import ROLES, Encoded, encode_rows
 from trace_mine.tokenizer.lexemes import fit_python
 from trace_mine.tokenizer.symbols import symbols_tokenizer
+from trace_mine.train.curriculum import Curriculum, step_generator
 from trace_mine.train.held_out import EVALUATED, Row, joined_splits, splits_of
-from trace_mine.train.settings import Settings, StageSettings
+from trace_mine.train.settings import Settings
 
 PADDING, OTHER, REVEAL, LAST_REVEAL = range(4)
 """Kinds of token, by which losses and metrics tell tokens apart.
@@ -54,16 +55,6 @@ class Batches(Protocol):
         Returns:
             ``input_ids`` [B, T] int64 and ``kinds`` [B, T] int8 (see ``PADDING``), with B = len(indices).
         """
-
-
-def stage_of(settings: Settings, step: int) -> StageSettings:
-    """Return the stage that optimiser step ``step`` (from 0) belongs to; steps beyond all stages belong to the last."""
-    steps_left = step
-    for stage in settings.stages:
-        if steps_left < stage.steps:
-            return stage
-        steps_left -= stage.steps
-    return settings.stages[-1]
 
 
 def check_sizes(settings: Settings) -> None:
@@ -95,7 +86,7 @@ class TaskBatches:
             raise ValueError("expected a task, got none; give --set task=NAME")
         check_sizes(settings)
         self.settings = settings
-        task = _task_of(settings)
+        task = task_of(settings)
         if not isinstance(task, GameTask):
             raise ValueError(
                 f"expected a task whose sessions are tables of tokens, got {settings.task!r}; write them with "
@@ -107,6 +98,7 @@ class TaskBatches:
             raise ValueError(
                 "expected a task that hides outcomes, for beliefs, got one with p=1; give --set task.p=0.1"
             )
+        self.curriculum = Curriculum(settings)
         self._streams: dict[tuple[int, int, str], TokenStream] = {}
         # All sizes share one vocabulary, so that any stream tells it.
         self.vocabulary = self.stream(8, 1, "train").vocabulary
@@ -128,16 +120,14 @@ class TaskBatches:
 
     def size(self, step: int) -> tuple[int, int]:
         """Draw a step's size from its stage, as (commands, spacing). A step has the same size whenever it is asked."""
-        stage = stage_of(self.settings, step)
-        generator = _generator(self.settings.data_seed, step)
-        commands = int(generator.choice(stage.commands))
-        # A stage of (8, 16) commands may have spacing 16: sessions of 8 then take the others, or one reveal at the end.
-        spacings = [spacing for spacing in stage.spacings if spacing <= commands] or [commands]
-        return commands, int(generator.choice(spacings))
+        _, commands, spacing = self.curriculum.draw(step)
+        return commands, spacing
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
-        """See ``Batches.batch``."""
-        return tensors(self.stream(*self.size(step), "train").batch(indices))
+        """See ``Batches.batch``. Of the rows, the first share that the step's stage asks for, one at least."""
+        stage, commands, spacing = self.curriculum.draw(step)
+        count = max(1, round(self.curriculum.stages[stage].rows * len(indices)))
+        return tensors(self.stream(commands, spacing, "train").batch(indices[:count]))
 
 
 def tensors(batch: Batch) -> dict[str, Tensor]:
@@ -224,7 +214,7 @@ class DatasetBatches:
             epoch, place = divmod(index, len(rows))
             # The whole order is drawn anew for each row: a row must not depend on which rows were read before it, and
             # a permutation of some thousand numbers costs little beside a training step.
-            order = _generator(self.settings.data_seed, epoch).permutation(len(rows))
+            order = step_generator(self.settings.data_seed, epoch).permutation(len(rows))
             selected.append(rows[order[place]])
         return padded(selected, self.settings.max_length)
 
@@ -260,18 +250,9 @@ def hash_of(parts: list[object]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _task_of(settings: Settings) -> Task:
+def task_of(settings: Settings) -> Task:
     """Make the task that the settings name. Tasks parse their parameters from text, as a command line gives them."""
     return make_task(settings.task, {key: str(value) for key, value in settings.task_parameters.items()})
-
-
-def _generator(seed: int, counter: int) -> np.random.Generator:
-    """Return the random generator of step or epoch ``counter``.
-
-    Philox, because its key makes independent streams from any two integers, without any draw before: a resumed run
-    gets a step's generator without those of the steps before it.
-    """
-    return np.random.Generator(np.random.Philox(key=[seed, counter]))
 
 
 class Indices(torch.utils.data.Dataset[int]):
@@ -319,16 +300,17 @@ class MixedBatches(DatasetBatches):
     def __init__(self, settings: Settings) -> None:
         check_sizes(settings)
         super().__init__(settings)
-        self.task = _task_of(settings)
+        self.task = task_of(settings)
+        self.curriculum = Curriculum(settings)
         self.data_hash = hash_of([self.data_hash, settings.task, dict(self.task.parameters), settings.mixture])
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
         """See ``DatasetBatches.batch``."""
         # Whole steps, not rows: sessions of a task have one length, and rows of a dataset many.
-        generator = _generator(self.settings.data_seed, step)
+        generator = step_generator(self.settings.data_seed, step)
         if generator.random() < self.settings.mixture:
             return super().batch(step, indices)
-        stage_settings = stage_of(self.settings, step)
+        stage_settings = self.curriculum.stages[self.curriculum.stage_at(step)]
         commands = int(generator.choice(stage_settings.commands))
         spacing = min(commands, int(generator.choice(stage_settings.spacings)))
         stage = Stage(commands=(commands, commands), spacing=(spacing, spacing))

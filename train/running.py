@@ -204,6 +204,7 @@ def _run(
         "tokens": trainer.tokens,
         "parameters": num_parameters,
         "seconds": round(trainer.seconds(), 3),
+        "cpu_seconds": round(trainer.cpu_seconds(), 3),
     }
     trainer.save_model(str(folder))  # by all processes: with fsdp each has a part of the weights
     if trainer.is_world_process_zero():

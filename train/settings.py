@@ -40,7 +40,7 @@ SYNONYMS = {
 GROUPS = {"model": "model_keys", "task": "task_parameters"}
 """First part of a dotted name -> field: ``model.KEY`` is a key of ``model_keys``, as run folders call it."""
 
-Per = Literal["word", "command"]
+Per = Literal["word", "name", "command"]
 Schedule = Literal["constant_then_linear", "cosine"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
@@ -65,14 +65,25 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSettings:
-    """A stage of the curriculum: ``steps`` optimiser steps, each on sessions of one size.
+    """A stage of the curriculum: optimiser steps, each on sessions of one size.
 
     For each step a number of commands and a spacing (commands from one reveal to the next) are drawn from ``commands``
     and ``spacings``. Stages on a dataset have ``steps`` alone. A stage should keep the spacings of earlier ones: after
     spacing 1 was dropped, accuracy there fell to 0.52.
 
+    Attributes:
+        steps: how long the stage is. With ``advance_at`` it lasts as long as it takes instead, and its steps are what
+            it adds to the run's length: what an early end leaves over, later stages have.
+        commands, spacings: what sizes are drawn from.
+        advance_at: the share of reveal tokens that are right, over the last ``advance_over`` steps of the stage's own
+            sizes, at which it ends; 0: it ends after ``steps``. The last stage goes on to the run's end in either case.
+        advance_over: see above.
+        earlier: share of the stage's steps that take the sizes of an earlier stage, each as often.
+        rows: share of the rows that ``batch_size`` allows which a step of these sizes has: long sessions have tokens
+            enough in fewer.
+
     Raises:
-        ValueError: ``steps`` is negative, or a size is less than 1.
+        ValueError: ``steps`` is negative, a size or ``advance_over`` is less than 1, or a share isn't one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -80,8 +91,19 @@ class StageSettings:
     steps: int
     commands: tuple[int, ...] = ()
     spacings: tuple[int, ...] = ()
+    advance_at: float = 0.0
+    advance_over: int = 12
+    earlier: float = 0.0
+    rows: float = 1.0
 
     def __post_init__(self) -> None:
+        if not (0 <= self.advance_at <= 1 and 0 <= self.earlier < 1 and self.advance_over >= 1):
+            raise ValueError(
+                "expected advance_at of a stage from 0 to 1, earlier from 0 to below 1 and advance_over >= 1, got "
+                f"{self.advance_at}, {self.earlier} and {self.advance_over}; give shares, and a number of steps"
+            )
+        if not 0 < self.rows <= 1:
+            raise ValueError(f"expected rows of a stage above 0 and up to 1, got {self.rows}; give a share")
         if self.steps < 0:
             raise ValueError(f"expected steps of a stage >= 0, got {self.steps}; give a number of optimiser steps")
         if min((*self.commands, *self.spacings), default=1) < 1:
@@ -100,7 +122,7 @@ class Settings:
         dataset: folder that trace-mine or trace-synth wrote, or several, by commas; "" for none.
         requires: ``branch`` refuses data without hidden outcomes.
         mixture: share of the steps that take the dataset, if there is a task too.
-        per: a token of a task's sessions is a ``word`` or a ``command``.
+        per: a token of a task's sessions is a ``word``, a ``name`` with its separator, or a ``command``.
         vocab_size, max_length: tokens in the vocabulary of a dataset, and of a row, which is cut there.
         stages: the curriculum, in order.
         max_steps: optimiser steps of the run; 0 means the sum of the stages'.
@@ -177,6 +199,11 @@ class Settings:
             raise ValueError(f"expected mixture from 0 to 1, a share of steps, got {self.mixture}")
         if not self.task and not self.dataset:
             raise ValueError("expected a task or a dataset, got neither; give --set task=NAME or --set dataset=FOLDER")
+        if self.dataset and any(stage.advance_at or stage.earlier or stage.rows < 1 for stage in self.stages):
+            raise ValueError(
+                f"expected stages that end by steps, for the dataset {self.dataset}, got advance_at, earlier or rows; "
+                "a task alone can have them"
+            )
 
     @property
     def num_steps(self) -> int:
