@@ -29,6 +29,23 @@ NEEDED = (CARD, "config.json", "final.json", "model.safetensors", "modeling_trac
 """Those without which the repository would be no model that opens."""
 
 
+def files_to_send(folder: Path) -> list[Path]:
+    """Return the files of a finished run that ``push_run`` sends, checked by the run's hashes.
+
+    Raises:
+        ValueError: the run is not finished or lacks a file.
+        DamagedFile: a file isn't what the run wrote.
+    """
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"expected a finished run in {folder}, got one without {', '.join(missing)}; let it finish "
+            "(trace-train --resume), or train it anew if an older version did"
+        )
+    run_folder.check_files(folder)
+    return [folder / name for name in OWN_FILES if (folder / name).is_file()]
+
+
 def push_run(folder: Path, repository: str, *, is_public: bool = False) -> str:
     """Make a repository hold a finished run, by one commit, and return its address. Other files of it stay.
 
@@ -42,28 +59,25 @@ def push_run(folder: Path, repository: str, *, is_public: bool = False) -> str:
     Raises:
         ValueError: the run is not finished or lacks a file, or the repository is public and should not be.
         DamagedFile: a file isn't what the run wrote.
-        huggingface_hub.errors.HfHubHTTPError: the Hub refuses.
+        CorpusError: the Hub can't be reached, or refuses.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    missing = [name for name in NEEDED if not (folder / name).is_file()]
-    if missing:
-        raise ValueError(
-            f"expected a finished run in {folder}, got one without {', '.join(missing)}; let it finish "
-            "(trace-train --resume), or train it anew if an older version did"
-        )
-    run_folder.check_files(folder)
+    from trace_mine.corpus.hub.upload import plain_errors
+
+    files = files_to_send(folder)
     api = HfApi()
-    made = api.create_repo(repository, private=not is_public, exist_ok=True)
-    name = made.repo_id
-    if not is_public and not api.repo_info(name).private:
-        raise ValueError(f"expected a private repository, got {name}, which is public; allow it, or take another name")
+    with plain_errors():
+        made = api.create_repo(repository, private=not is_public, exist_ok=True)
+        name = made.repo_id
+        is_private = is_public or api.repo_info(name).private
+    if not is_private:
+        raise ValueError(f"expected a private repository, got {name}, which is public; give --public, or another name")
     operations = []
-    for own in OWN_FILES:
-        path = folder / own
-        if path.is_file():
-            is_card = own == CARD
-            content = path.read_bytes().replace(PLACEHOLDER.encode(), name.encode()) if is_card else str(path)
-            operations.append(CommitOperationAdd(path_in_repo=own, path_or_fileobj=content))
-    api.create_commit(name, operations, commit_message=f"Run {folder.resolve().name} by trace-mine")
+    for path in files:
+        is_card = path.name == CARD
+        content = path.read_bytes().replace(PLACEHOLDER.encode(), name.encode()) if is_card else str(path)
+        operations.append(CommitOperationAdd(path_in_repo=path.name, path_or_fileobj=content))
+    with plain_errors():
+        api.create_commit(name, operations, commit_message=f"Run {folder.resolve().name} by trace-mine")
     return str(made)
