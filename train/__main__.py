@@ -19,6 +19,8 @@ from trace_mine.tracer.command_line import ExitCode, make_app, run_app
 from trace_mine.tracer.visible import visible
 from trace_mine.train.push_command import EPILOG as PUSH_EPILOG
 from trace_mine.train.push_command import push
+from trace_mine.train.sample_command import EPILOG as SAMPLE_EPILOG
+from trace_mine.train.sample_command import sample
 
 if TYPE_CHECKING:
     from trace_mine.train.settings import Settings
@@ -34,6 +36,8 @@ Examples:
   trace-train belief --show > belief.yaml
   trace-train belief --config belief.yaml --set seed=1
   trace-train --sweep sweep.yaml --out runs/sweep
+  trace-train sample runs/quick --prompt session.txt
+  trace-train finetune --hf ./qwen --dataset traces --lora --out runs/tuned
   trace-train push runs/quick me/shell-game
 
 \b
@@ -142,6 +146,7 @@ def _log_plainly() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+app.command("sample", epilog=SAMPLE_EPILOG)(sample)
 app.command("push", epilog=PUSH_EPILOG)(push)
 
 
