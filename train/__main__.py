@@ -17,6 +17,8 @@ import typer
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
 from trace_mine.tracer.visible import visible
+from trace_mine.train.finetune_command import EPILOG as FINETUNE_EPILOG
+from trace_mine.train.finetune_command import finetune_command
 from trace_mine.train.push_command import EPILOG as PUSH_EPILOG
 from trace_mine.train.push_command import push
 from trace_mine.train.sample_command import EPILOG as SAMPLE_EPILOG
@@ -146,6 +148,7 @@ def _log_plainly() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+app.command("finetune", epilog=FINETUNE_EPILOG)(finetune_command(_train))
 app.command("sample", epilog=SAMPLE_EPILOG)(sample)
 app.command("push", epilog=PUSH_EPILOG)(push)
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
@@ -37,15 +37,15 @@ the trainer takes ``kinds >= REVEAL`` for all reveal tokens and ``kinds > PADDIN
 
 
 class Batches(Protocol):
-    """Anything that training can read batches from.
+    """Anything that training can read batches from."""
 
-    Attributes:
-        tokenizer: the tokenizer that made the ids; it is saved with the run.
-        data_hash: SHA-256 in hexadecimal, equal only for batches of the same data; resuming checks it.
-    """
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer that made the ids; it is saved with the run."""
 
-    tokenizer: PreTrainedTokenizerFast
-    data_hash: str
+    @property
+    def data_hash(self) -> str:
+        """SHA-256 in hexadecimal, equal only for batches of the same data; resuming checks it."""
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
         """Make the rows ``indices`` of optimiser step ``step``, padded on the right.
@@ -162,7 +162,8 @@ class DatasetBatches:
         ValueError: a folder holds no dataset, or its rows lack the beliefs that the recipe requires.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        """Read the datasets; with a ``tokenizer`` none is fitted."""
         datasets = [splits_of(Path(name.strip())) for name in settings.dataset.split(",")]
         splits = datasets[0] if len(datasets) == 1 else joined_splits(datasets)
         if not splits.get("train"):
@@ -177,7 +178,7 @@ class DatasetBatches:
             )
         # Fitted on the training rows alone: held-out rows must not decide what has a token of its own.
         texts = (row["text"] for row in splits["train"])
-        self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size)
+        self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size) if tokenizer is None else tokenizer
         self.trained_on = frozenset(row["text"] for row in splits["train"])
         self.settings = settings
         self.num_cut = 0
@@ -189,10 +190,14 @@ class DatasetBatches:
 
     def _encoded(self, rows: list[Row]) -> list[Encoded]:
         """Encode rows and count those that will be cut; rows of one token, with nothing to predict, are left out."""
-        # <bos> gives the first token of a row something to be predicted from, <eos> tells the end of a session.
-        encoded = encode_rows(self.tokenizer, rows, bos=True, eos=True)
+        encoded = self.encode(rows)
         self.num_cut += sum(len(each.ids) > self.settings.max_length for each in encoded)
         return [each for each in encoded if len(each.ids) > 1]
+
+    def encode(self, rows: Sequence[Row]) -> list[Encoded]:
+        """Encode rows with what stands before and after a session."""
+        # <bos> gives the first token of a row something to be predicted from, <eos> tells the end of a session.
+        return encode_rows(self.tokenizer, rows, bos=True, eos=True)
 
     @property
     def evaluation_split(self) -> str:

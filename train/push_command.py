@@ -33,10 +33,10 @@ def push(
     check_repository(repository)
     files = files_to_send(run)
     total = 0
-    for path in files:
+    for name, path in files.items():
         size = path.stat().st_size
         total += size
-        print(f"{size:>12,} {one_line(path.name)}")
+        print(f"{size:>12,} {one_line(name)}")
     kind = "public" if public else "private"
     print(f"{total:>12,} bytes in {len(files)} files, to the {kind} model {one_line(repository)}", flush=True)
     if dry_run:

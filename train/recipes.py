@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+from trace_mine.train.models.keys import FOREIGN
 from trace_mine.train.settings import Keys, Settings, StageSettings
 
 SMALL: Keys = {
@@ -142,7 +144,7 @@ def s5_full() -> Settings:
         )
         for commands, spacings in levels.items()
     ]
-    last = StageSettings(steps=680, commands=(64,), spacings=(2, 4, 8, 16), earlier=0.4, rows=0.5)
+    last = StageSettings(steps=980, commands=(64,), spacings=(2, 4, 8, 16), earlier=0.4, rows=0.5)
     return replace(
         quick(),
         recipe="s5-full",
@@ -217,6 +219,32 @@ def mined() -> Settings:
         max_length=384,
         evaluate_rows=64,
         evaluate_at=(1,),
+    )
+
+
+def finetune(hf: Path, *, dataset: str = "", task: str = "", lora_rank: int = 0, max_length: int = 1_024) -> Settings:
+    """Any local causal language model on datasets or a task, as ``trace-train finetune`` starts it.
+
+    A step has 16 rows. LoRA takes ten times the rate of a whole model, whose weights a high one would spoil.
+    """
+    stage = StageSettings(steps=200, commands=(4, 8), spacings=(1, 2)) if task else StageSettings(steps=200)
+    return Settings(
+        recipe="finetune",
+        model=FOREIGN,
+        model_keys={"path": str(hf), **({"lora_rank": lora_rank} if lora_rank else {})},
+        task=task,
+        dataset=dataset,
+        stages=(stage,),
+        batch_size=4,
+        accumulate=4,
+        learning_rate=2e-4 if lora_rank else 2e-5,
+        warmup=20,
+        max_length=max_length,
+        log_every=5,
+        evaluate_every=50,
+        evaluate_rows=32,
+        evaluate_at=(1, 2),
+        save_every=20,
     )
 
 

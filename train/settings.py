@@ -23,7 +23,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from trace_mine.train.models.keys import KEYS, ModelKeys
+from trace_mine.train.models.keys import FOREIGN, KEYS, AnyKeys, ForeignKeys, ModelKeys
 
 # Any: which type a value has depends on the model or task; pydantic checks a model's keys by its record in ``KEYS``.
 Keys = Mapping[str, Any]
@@ -130,7 +130,7 @@ class Settings:
         schedule: ``constant_then_linear`` (over the last ``decay_share`` of the steps down to ``min_rate`` times the
             learning rate) or ``cosine`` (down to the same); both after ``warmup`` steps.
         clip: largest norm of the gradient.
-        reveal_weight: w in loss = mean over other tokens + w * mean over reveal tokens.
+        reveal_weight, other_weight: w and v in loss = v * mean over other tokens + w * mean over reveal tokens.
         seed, data_seed: of the weights, and of the sessions and their order.
         log_every, evaluate_every, save_every: in steps; 0 for ``evaluate_every`` means never.
         evaluate_rows: rows of an evaluation.
@@ -170,6 +170,7 @@ class Settings:
     decay_share: float = 0.4
     min_rate: float = 0.05
     reveal_weight: float = 1.0
+    other_weight: float = 1.0
     seed: int = 0
     data_seed: int = 0
     log_every: int = 25
@@ -341,13 +342,15 @@ def _with_part(old: object, path: Sequence[str], value: object, name: str) -> ob
     raise ValueError(f"expected the name of a setting, got {name!r}; nothing is below {old!r}")
 
 
-Record = TypeVar("Record", Settings, ModelKeys)
+Record = TypeVar("Record", Settings, ModelKeys, ForeignKeys)
+KEYS_OF: Mapping[str, type[AnyKeys]] = {**KEYS, FOREIGN: ForeignKeys}
+"""Name of a model in settings -> the record of its keys."""
 
 
 @functools.cache
-def _adapters() -> dict[type[Settings | ModelKeys], TypeAdapter[Settings | ModelKeys]]:
+def _adapters() -> dict[type[Settings | AnyKeys], TypeAdapter[Settings | AnyKeys]]:
     """Return record -> pydantic's validator of it, built once: building takes longer than validating."""
-    records: list[type[Settings | ModelKeys]] = [Settings, *KEYS.values()]
+    records: list[type[Settings | AnyKeys]] = [Settings, *KEYS_OF.values()]
     return {record: TypeAdapter(record) for record in records}
 
 
@@ -369,9 +372,10 @@ def _validated(record: type[Record], values: Mapping[str, object]) -> Record:
 
 def _model_keys(model: str, values: Keys) -> Keys:
     """Type the keys of a model of the registry. Keys that aren't given stay absent: later defaults may differ."""
-    if model not in KEYS:
+    if model not in KEYS_OF:
         raise ValueError(f"expected a model among {', '.join(KEYS)}, got {model!r}")
-    keys = _validated(KEYS[model], values)
+    foreign = model == FOREIGN
+    keys: AnyKeys = _validated(ForeignKeys, values) if foreign else _validated(KEYS[model], values)
     return {key: getattr(keys, key) for key in values}
 
 
@@ -386,7 +390,7 @@ TYPES = {"int": "int", "float": "a number", "bool": "bool", "string": "str", "tu
 """First part of pydantic's name of an error (``int_type``, ``int_from_float``, ...) -> our word for the type."""
 
 
-def _sentence(record: type[Settings | ModelKeys], error: ErrorDetails, values: Mapping[str, object]) -> str:
+def _sentence(record: type[Settings | AnyKeys], error: ErrorDetails, values: Mapping[str, object]) -> str:
     """Turn pydantic's error into a sentence of our form, ``expected X, got Y``."""
     first = str(error["loc"][0]) if error["loc"] else ""
     name = ".".join(map(str, error["loc"]))
@@ -407,12 +411,12 @@ def _sentence(record: type[Settings | ModelKeys], error: ErrorDetails, values: M
     return f"expected {prefix}{name} to be {TYPES.get(kind.partition('_')[0], error['msg'])}, got {error['input']!r}"
 
 
-def _unknown_name(record: type[Settings | ModelKeys], name: str) -> str:
+def _unknown_name(record: type[Settings | AnyKeys], name: str) -> str:
     """Return the sentence about a name that isn't a field of the record, with the nearest one that is."""
     known = [each.name for each in fields(record)]
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(known))}"
-    expected = next((f"a key of {model}" for model, keys in KEYS.items() if keys is record), "the name of a setting")
+    expected = next((f"a key of {model}" for model, keys in KEYS_OF.items() if keys is record), "the name of a setting")
     return f"expected {expected}, got {name!r}; {hint}"
 
 

@@ -1,8 +1,9 @@
 """A thin subclass of transformers' Trainer: our loss, our counts, and checkpoints that count only when complete.
 
-The loss of a step is the mean over its other tokens + weight * the mean over its reveal tokens. Both means are taken
-over all rows of the step, on all processes and micro-batches, so that neither accumulation nor the number of processes
-changes the loss. ``settings`` says what the numbers are, ``batches`` makes the rows, ``progress`` has the callbacks.
+The loss of a step is a weighted sum of the mean over its other tokens and the mean over its reveal tokens. Both means
+are taken over all rows of the step, on all processes and micro-batches, so that neither accumulation nor the number of
+processes changes the loss. ``settings`` says what the numbers are, ``batches`` makes the rows, ``progress`` has the
+callbacks.
 """
 
 from __future__ import annotations
@@ -214,7 +215,9 @@ class TraceTrainer(StatefulTrainer):
             counts = torch.stack([other.sum(), reveal.sum()])
         counts = counts.to(losses.device).clamp(min=1).to(losses.dtype)  # 1 for a step without reveals: 0 / 1, not NaN
         self._count(logits.detach(), ids[:, 1:], kinds, loss_other.detach(), loss_reveal.detach())
-        loss = loss_other / counts[0] + self.settings.reveal_weight * loss_reveal / counts[1]
+        loss = (
+            self.settings.other_weight * loss_other / counts[0] + self.settings.reveal_weight * loss_reveal / counts[1]
+        )
         self.sums[Sum.STEP_LOSS] += loss.detach().double().cpu()
         if model.training:
             loss = loss * self.args.world_size
