@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trace_mine.tracer.bounded import read_json
-
 if TYPE_CHECKING:
     from trace_mine.train.settings import Settings
 
@@ -35,6 +33,8 @@ def longest_rows(folder: Path) -> int:
     Raises:
         ValueError: the folder holds no model.
     """
+    from trace_mine.tracer.bounded import read_json
+
     if not (folder / "config.json").exists():
         raise ValueError(f"expected a local folder with config.json, got {folder}; save_pretrained the model there")
     config = read_json(folder / "config.json")

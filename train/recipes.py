@@ -144,7 +144,7 @@ def s5_full() -> Settings:
         )
         for commands, spacings in levels.items()
     ]
-    last = StageSettings(steps=980, commands=(64,), spacings=(2, 4, 8, 16), earlier=0.4, rows=0.5)
+    last = StageSettings(steps=830, commands=(64,), spacings=(2, 4, 8, 16), earlier=0.4, rows=0.5)
     return replace(
         quick(),
         recipe="s5-full",

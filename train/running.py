@@ -1,6 +1,6 @@
 """A run from settings to a finished folder, and the resumption of an interrupted one.
 
-This is the file that puts the others together: ``model_kinds`` for the data, the network and its evaluations,
+This is the file that puts the others together: a ``ModelKind`` for the data, the network and its evaluations,
 ``trainer`` for the loop, ``run_folder`` for all that stays.
 """
 
@@ -23,7 +23,9 @@ from trace_mine.tracer.bounded import DamagedFile
 from trace_mine.train import checkpoints, run_folder
 from trace_mine.train.batches import Batches
 from trace_mine.train.kernels import c_ops
-from trace_mine.train.model_kinds import ModelKind, kind_of
+from trace_mine.train.model_kinds import ModelKind
+from trace_mine.train.models.keys import FOREIGN
+from trace_mine.train.own_models import OwnModels
 from trace_mine.train.progress import Reporter, StopOnSignal
 from trace_mine.train.settings import Settings
 from trace_mine.train.summary import Final
@@ -100,6 +102,19 @@ def resume(folder: Path) -> Final:
     if last is None:
         return _run(settings, folder, kind.make(), kind, None)
     return _run(settings, folder, last.model, kind, last)
+
+
+def kind_of(settings: Settings) -> ModelKind:
+    """Return the kind of the settings' model, with its rows.
+
+    Raises:
+        ValueError: as ``batches_of``; or there is no such model.
+    """
+    if settings.model == FOREIGN:
+        from trace_mine.train.foreign.finetuning import ForeignModels
+
+        return ForeignModels(settings)
+    return OwnModels(settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

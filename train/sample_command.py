@@ -61,7 +61,9 @@ def sample(
     """
     import torch
 
-    from trace_mine.run_folders import load_model, load_tokenizer
+    from trace_mine.tokenizer.kinds import load as load_tokenizer
+    from trace_mine.train import run_folder
+    from trace_mine.train.models.registry import load_model
     from trace_mine.train.sampling import SessionSampler
     from trace_mine.train.session_text import first_commands, read_session
 
@@ -71,10 +73,13 @@ def sample(
     if not session.text:
         raise ValueError(f"expected a session of one command at least, got none in {prompt}; begin with '>>> '")
     game = game_of(run)
+    if not (run / "final.json").exists():
+        raise ValueError(f"expected a finished run, got {run} without final.json; trace-train --resume {run}")
+    run_folder.check_files(run)
     torch.set_num_threads(1)
     sampler = SessionSampler(
         model=load_model(run),
-        tokenizer=load_tokenizer(run),
+        tokenizer=load_tokenizer(run / "tokenizer"),
         temperature=temperature,
         generator=torch.Generator().manual_seed(seed),
     )

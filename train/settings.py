@@ -6,6 +6,8 @@ keys that the model and the task are made with. ``as_yaml`` writes text that ``m
 
 Overriding works on the plain form of the settings (JSON values) and makes the record again through pydantic, whose
 errors become one sentence each. docs/decisions/0009 says which libraries were tried and why pydantic was taken.
+
+Over 400 lines, because names, values, what they mean and what is said of wrong ones are one idea.
 """
 
 from __future__ import annotations
