@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -25,6 +26,7 @@ from trace_mine.train.batches import Batches
 from trace_mine.train.kernels import c_ops
 from trace_mine.train.model_kinds import ModelKind
 from trace_mine.train.models.keys import FOREIGN
+from trace_mine.train.models.registry import load_model
 from trace_mine.train.own_models import OwnModels
 from trace_mine.train.progress import Reporter, StopOnSignal
 from trace_mine.train.settings import Settings
@@ -95,7 +97,7 @@ def resume(folder: Path) -> Final:
         log.warning("%s", warning)
     if is_first_process():
         _mend_tokenizer(folder, kind.data)
-    last = _last_whole(folder, kind)
+    last = _last_whole(folder, kind.load)
     for name in ("metrics.jsonl", "evals.jsonl") if is_first_process() else ():
         run_folder.keep_lines_up_to(folder / name, last.step if last else 0)
     seed_everything(settings.seed)
@@ -127,7 +129,7 @@ class Checkpoint:
     state: TrainingState
 
 
-def _last_whole(folder: Path, kind: ModelKind) -> Checkpoint | None:
+def _last_whole(folder: Path, load: Callable[[Path], nn.Module] = load_model) -> Checkpoint | None:
     """Read the latest checkpoint that is whole, and set damaged ones after it aside; None if none was ever finished.
 
     Raises:
@@ -145,7 +147,7 @@ def _last_whole(folder: Path, kind: ModelKind) -> Checkpoint | None:
             read = Checkpoint(
                 path=path,
                 step=step,
-                model=kind.load(path),
+                model=load(path),
                 state=read_training_state(path, step, int(os.environ.get("RANK", "0")), run_folder.num_processes()),
             )
         except DamagedFile as error:
