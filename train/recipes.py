@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from trace_mine.train.models.keys import FOREIGN
+from trace_mine.train.models.keys import FOREIGN, KEYS, defaults
 from trace_mine.train.settings import Keys, Settings, StageSettings
 
 SMALL: Keys = {
@@ -265,8 +265,8 @@ def recipe(name: str, model: str | None = None) -> Settings:
     """Return a recipe's settings, for another model of the registry if ``model`` names one.
 
     Another model comes with the keys and the learning rate that small models of its kind train with
-    (``BELIEF_MODELS``). In ``mined`` and ``paper-s5`` it has the recipe's sizes and initialisation instead, so that
-    models compare, and in ``paper-s5`` the recipe's rate too.
+    (``BELIEF_MODELS``). In ``mined``, ``paper-s5`` and ``s5-full`` it has the recipe's sizes, convolution and
+    initialisation instead, so that models compare, and in ``paper-s5`` the recipe's rate too.
 
     Raises:
         ValueError: no recipe or model has this name.
@@ -279,8 +279,8 @@ def recipe(name: str, model: str | None = None) -> Settings:
     if model not in BELIEF_MODELS:
         raise ValueError(f"expected a model among {', '.join(BELIEF_MODELS)}, got {model!r}")
     keys = BELIEF_MODELS[model]
-    if name in ("mined", "paper-s5"):
-        keys = _with_sizes_of(settings.model_keys, keys)
+    if name in ("mined", "paper-s5", "s5-full"):
+        keys = _with_sizes_of(settings.model_keys, keys, model)
     # Only there: in `contrast` all models get the same steps, which is what it compares.
     if name == "belief" and model in BELIEF_STAGES:
         pairs = zip(settings.stages, BELIEF_STAGES[model], strict=True)
@@ -289,13 +289,18 @@ def recipe(name: str, model: str | None = None) -> Settings:
     return replace(settings, model=model, model_keys=dict(keys), learning_rate=rate)
 
 
-def _with_sizes_of(recipe_keys: Keys, model_keys: Keys) -> Keys:
+def _with_sizes_of(recipe_keys: Keys, model_keys: Keys, model: str) -> Keys:
     """Combine the recipe's sizes and initialisation with the keys that only the model has.
+
+    A model that convolves does so over as many steps as the recipe's.
 
     ``head_dim`` and ``state_size``, if the model has them, become the recipe's width of a head.
     """
     own = {key: value for key, value in model_keys.items() if key not in SMALL}
     keys = {key: value for key, value in recipe_keys.items() if key in SMALL or key in COMMON_KEYS} | own
+    convolution = next((name for name in ("conv_size", "conv_kernel") if name in defaults(KEYS[model])), None)
+    if convolution is not None and "conv_size" in recipe_keys:
+        keys = keys | {convolution: recipe_keys["conv_size"]}
     head_width = keys["hidden_size"] // keys["num_heads"]
     return keys | {key: head_width for key in ("head_dim", "state_size") if key in own}
 

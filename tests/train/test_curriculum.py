@@ -138,3 +138,24 @@ def test_what_is_no_share_is_refused(key, value):
 def test_a_dataset_has_no_stages_by_accuracy():
     with pytest.raises(ValueError, match="expected stages that end by steps, for the dataset somewhere"):
         override(recipe("mined"), ["dataset=somewhere", "stages=[{steps: 3, advance_at: 0.9}]"])
+
+
+@pytest.mark.parametrize("model", ["transformer", "lstm", "gated_delta_net", "mamba2"])
+def test_other_models_get_the_sizes_of_full_permutations_too(model):
+    keys, own = recipe("s5-full", model).model_keys, recipe("s5-full").model_keys
+    assert {name: keys[name] for name in ("hidden_size", "num_hidden_layers", "intermediate_size")} == {
+        name: own[name] for name in ("hidden_size", "num_hidden_layers", "intermediate_size")
+    }
+    assert keys.get("conv_size", keys.get("conv_kernel", 8)) == 8
+    assert recipe("s5-full", model).stages == recipe("s5-full").stages
+
+
+def test_names_with_their_separators_are_a_session_in_fewer_tokens():
+    batches = TaskBatches(recipe("s5-full"))
+    stream = batches.stream(3, 1, "train")
+    row = stream.batch([0])
+    text = "".join(stream.vocabulary[number] for number in row.tokens[0])
+    trace = batches.task.trace(0, seed=stream.seed, split="train", stage=stream.stage)
+    assert text == trace.text
+    opening, command, reveal = 5 * 5, 13, 5
+    assert row.lengths[0] == opening + 3 * (command + reveal)
