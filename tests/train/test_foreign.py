@@ -299,3 +299,21 @@ def test_our_evaluations_take_the_folder(qwen, tmp_path, capsys):
     told = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     values = {(line[0], line[2]): float(line[3]) for line in told[1:]}
     assert 0 <= values["accuracy", "tuned"] <= 1 and ("accuracy", "chance") in values
+
+
+@pytest.mark.parametrize("lora", [0, 2])
+def test_a_run_of_ours_is_a_model_like_others(tmp_path, lora):
+    if lora:
+        pytest.importorskip("peft", reason="needs the extra [lora]")
+    from trace_mine.train.models.registry import load_model
+    from trace_mine.train.recipes import recipe
+
+    small = ["max_steps=1", "model.hidden_size=16", "evaluate_rows=2", "batch_size=2", "evaluate_at=[1]"]
+    running.train(override(recipe("quick"), [*small, STAGES.replace("6", "1")]), tmp_path / "ours")
+    running.train(settings_of(tmp_path / "ours", lora=lora), tmp_path / "tuned")
+    tuned, begin = load_model(tmp_path / "tuned"), load_model(tmp_path / "ours")
+    assert type(tuned) is type(begin)
+    different = [
+        name for name, weight in begin.state_dict().items() if not torch.equal(weight, tuned.state_dict()[name])
+    ]
+    assert different

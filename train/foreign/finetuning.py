@@ -16,6 +16,7 @@ from trace_mine.train.foreign.batches import ForeignDatasetBatches, ForeignTaskB
 from trace_mine.train.foreign.card import write_foreign_card
 from trace_mine.train.foreign.scoring import evaluate_foreign
 from trace_mine.train.model_kinds import Evaluate
+from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.keys import ForeignKeys
 from trace_mine.train.settings import Settings
 from trace_mine.train.trainer import TraceTrainer
@@ -99,6 +100,8 @@ class ForeignModels:
             ValueError: they may not.
         """
         config = model.config
+        if isinstance(config, SequenceConfig):
+            return  # ours have no bound: the key is there for fla's sake
         most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         if most is not None and self.settings.max_length > most:
             raise ValueError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from trace_mine.tracer.bounded import DamagedFile, check_regular
+from trace_mine.tracer.bounded import DamagedFile, check_regular, read_json
 from trace_mine.train.models.keys import ForeignKeys
 
 if TYPE_CHECKING:
@@ -48,13 +48,18 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def open_model(folder: Path) -> PreTrainedModel:
-    """Open a causal language model in fp32.
+    """Open a causal language model in fp32, one of ours too: a finished run is a folder like others.
 
     Raises:
         DamagedFile: there is none, or its weights are not safetensors.
     """
     from transformers import AutoModelForCausalLM
 
+    from trace_mine.train.models.registry import load_model
+
+    # Ours alone write this key; by its type alone our mamba2 would be opened as transformers' own, whose keys differ.
+    if "state_norms" in read_json(folder / "config.json"):
+        return load_model(folder)
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, **SAFELY
