@@ -564,6 +564,8 @@ ELSEWHERE = {
     "tracer/command_line.py:_version_parameter": "the version",
     "train/__main__.py:command": "settings as YAML, which escapes",
     "train/__main__.py:_train": "the command as it was typed",
+    "train/finetune_command.py:finetune": "settings as YAML, which escapes",
+    "train/finetune_command.py:finetune_command": "settings as YAML, which escapes",
     "train/progress.py:on_log": "numbers",
     "train/sweeps.py:_run_in_a_process": "a run's name, of --out",
 }

@@ -17,6 +17,7 @@ EXAMPLES = {
     "task_to_tokens": ([], "4 sessions of"),
     "train_and_load": (["--steps", "2"], "the model expected"),
     "use_a_run": (["run", "--tokens", "2"], "[here it goes on]"),
+    "score_and_tune_a_run": (["run", "--steps", "1"], "accuracy "),
 }
 """Each example with its arguments and something that it prints."""
 
@@ -29,6 +30,7 @@ NEEDS = {
     "task_to_tokens": ("transformers",),
     "train_and_load": ("torch", "transformers"),
     "use_a_run": ("torch", "transformers"),
+    "score_and_tune_a_run": ("torch", "transformers", "matplotlib"),
 }
 """What examples import that only an extra installs."""
 
@@ -53,7 +55,7 @@ def test_the_example_runs(name, tmp_path):
     arguments, printed = EXAMPLES[name]
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package, reason="needs the extra [train]")
-    if name == "use_a_run":
+    if name in ("use_a_run", "score_and_tune_a_run"):
         make_run(tmp_path / "run")
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / f"{name}.py", *arguments],

@@ -46,7 +46,7 @@ def fit(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="what trace-mine or trace-synth wrote")],
     out: Annotated[Path, typer.Option(help="folder for tokenizer.json")],
     kind: Annotated[str, typer.Option(help="python or symbols")] = "python",
-    per: Annotated[str, typer.Option(help="of symbols: a token a word or a command")] = "word",
+    per: Annotated[str, typer.Option(help="of symbols: a token a word, name or command")] = "word",
     vocab_size: Annotated[int, typer.Option(help="of python")] = 8_192,
 ) -> None:
     """Fits a tokenizer on the training split."""

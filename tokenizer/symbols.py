@@ -20,6 +20,10 @@ MOST_WORDS = 4_096
 
 WORD = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?(?:e-?\d+)?|[^\w\s]| +")
 """Names, whole numbers, prompts, line ends, runs of spaces: joined they are a synthetic session's text."""
+NAME = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*(?:, )?|\d+(?:\.\d+)?(?:e-?\d+)?| = |, |[^\w\s]| +")
+"""The same, but a name has the comma and space after it, and ``=`` the spaces around it."""
+PER = ("word", "name", "command")
+"""What a token can be: see ``fit_symbols``."""
 
 
 def symbols_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -73,17 +77,18 @@ def alone(word: str) -> str:
 def fit_symbols(rows: Iterable[Row], *, per: str = "word") -> PreTrainedTokenizerFast:
     """Fit a tokenizer on the closed vocabulary of a dataset's rows, whose words are numbered as they first occur.
 
-    With ``per="word"`` tokens are words. With ``per="command"`` a command is one token with its prompt and line end; of
-    a value, the last word with its line end is one token, and the text before it another.
+    With ``per="word"`` tokens are words, with ``per="name"`` a name has the separator after it. With ``per="command"``
+    a command is one token with its prompt and line end; of a value, the last word with its line end is one token, and
+    the text before it another.
 
     Raises:
         ValueError: ``per`` is something else, or the rows have too many words for a closed vocabulary.
     """
-    if per not in ("word", "command"):
-        raise ValueError(f"expected per to be word or command, got {per!r}")
+    if per not in PER:
+        raise ValueError(f"expected per to be {' or '.join(PER)}, got {per!r}")
     numbers: dict[str, int] = {"": 0}
     for row in rows:
-        for word in WORD.findall(row["text"]) if per == "word" else command_words(row):
+        for word in command_words(row) if per == "command" else (NAME if per == "name" else WORD).findall(row["text"]):
             numbers.setdefault(word, len(numbers))
         # within the loop: a mined dataset has millions of words, and would fill the memory first
         if len(numbers) > MOST_WORDS:

@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
 from trace_mine.tracer.visible import visible
+from trace_mine.train.finetune_command import EPILOG as FINETUNE_EPILOG
+from trace_mine.train.finetune_command import finetune_command
+from trace_mine.train.push_command import EPILOG as PUSH_EPILOG
+from trace_mine.train.push_command import push
+from trace_mine.train.sample_command import EPILOG as SAMPLE_EPILOG
+from trace_mine.train.sample_command import sample
 
 if TYPE_CHECKING:
     from trace_mine.train.settings import Settings
@@ -31,18 +38,23 @@ Examples:
   trace-train belief --show > belief.yaml
   trace-train belief --config belief.yaml --set seed=1
   trace-train --sweep sweep.yaml --out runs/sweep
+  trace-train sample runs/quick --prompt session.txt
+  trace-train finetune --hf ./qwen --dataset traces --lora --out runs/tuned
+  trace-train push runs/quick me/shell-game
 
 \b
 A sweep's file, where seeds set data_seed too:
   - {recipe: contrast, model: lstm, seeds: [0, 1, 2], learning_rates: [0.001, 0.003]}
   - {recipe: contrast, set: {model.allow_neg_eigval: false}, name: delta01}
 
-Recipes: quick contrast belief s5-cpu groups paper-s5 mined."""
+Recipes: quick contrast belief s5-cpu s5-full groups paper-s5 mined.
 
-app = make_app()
+Where no command's name comes first, run is meant."""
+
+app = make_app(epilog=EXAMPLES, default_command=True)
 
 
-@app.command(epilog=EXAMPLES)
+@app.command("run", epilog="Example: trace-train quick --out runs/quick")
 def command(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe's name", show_default=False)] = "",
     out: Annotated[Path | None, typer.Option(help="run folder", show_default="runs/RECIPE")] = None,
@@ -62,8 +74,8 @@ def command(
     show: Annotated[bool, typer.Option("--show", help="print all settings of the run, and stop")] = False,
 ) -> None:
     """Trains a sequence model by a recipe; every setting has a name that --set takes."""
-    # One command with three forms rather than three sub-commands: RECIPE is what nearly everyone gives, and reads best
-    # without a word before it.
+    # The default command, with three forms rather than three commands: RECIPE is what nearly everyone gives, and reads
+    # best without a word before it.
     _check_options(bool(recipe), resume, sweep, out, has_settings=bool(assignments or model or config or show))
     if sweep is not None:
         _log_plainly()
@@ -136,9 +148,14 @@ def _log_plainly() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+app.command("finetune", epilog=FINETUNE_EPILOG)(finetune_command(_train))
+app.command("sample", epilog=SAMPLE_EPILOG)(sample)
+app.command("push", epilog=PUSH_EPILOG)(push)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console script ``trace-train`` and return its exit code."""
-    return run_app(app, "trace-train", arguments, extra="train")
+    return run_app(app, "trace-train", arguments, failed=(CorpusError, OSError), extra="train")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The batches that a run trains on: sessions of synthetic tasks, made on demand, and encoded rows of datasets.
 
-A row is a function of (settings, step, index) and of nothing else. So the curriculum is a function of the step, a
-resumed run needs no replay of a stream, and processes need no agreement on who has read what. ``held_out`` divides a
-dataset's rows; ``trainer`` hands ``Indices`` and a ``Collator`` to transformers.
+A row is a function of (settings, step, index), and where stages end by accuracy of their ends so far (``curriculum``).
+So a resumed run needs no replay of a stream, and processes need no agreement on who has read what. ``held_out`` divides
+a dataset's rows; ``trainer`` hands ``Indices`` and a ``Collator`` to transformers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
@@ -24,8 +24,9 @@ from trace_mine.corpus.synthetic.tasks import make_task
 from trace_mine.tokenizer.encoded import ROLES, Encoded, encode_rows
 from trace_mine.tokenizer.lexemes import fit_python
 from trace_mine.tokenizer.symbols import symbols_tokenizer
+from trace_mine.train.curriculum import Curriculum, step_generator
 from trace_mine.train.held_out import EVALUATED, Row, joined_splits, splits_of
-from trace_mine.train.settings import Settings, StageSettings
+from trace_mine.train.settings import Settings
 
 PADDING, OTHER, REVEAL, LAST_REVEAL = range(4)
 """Kinds of token, by which losses and metrics tell tokens apart.
@@ -36,15 +37,15 @@ the trainer takes ``kinds >= REVEAL`` for all reveal tokens and ``kinds > PADDIN
 
 
 class Batches(Protocol):
-    """Anything that training can read batches from.
+    """Anything that training can read batches from."""
 
-    Attributes:
-        tokenizer: the tokenizer that made the ids; it is saved with the run.
-        data_hash: SHA-256 in hexadecimal, equal only for batches of the same data; resuming checks it.
-    """
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer that made the ids; it is saved with the run."""
 
-    tokenizer: PreTrainedTokenizerFast
-    data_hash: str
+    @property
+    def data_hash(self) -> str:
+        """SHA-256 in hexadecimal, equal only for batches of the same data; resuming checks it."""
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
         """Make the rows ``indices`` of optimiser step ``step``, padded on the right.
@@ -54,16 +55,6 @@ class Batches(Protocol):
         Returns:
             ``input_ids`` [B, T] int64 and ``kinds`` [B, T] int8 (see ``PADDING``), with B = len(indices).
         """
-
-
-def stage_of(settings: Settings, step: int) -> StageSettings:
-    """Return the stage that optimiser step ``step`` (from 0) belongs to; steps beyond all stages belong to the last."""
-    steps_left = step
-    for stage in settings.stages:
-        if steps_left < stage.steps:
-            return stage
-        steps_left -= stage.steps
-    return settings.stages[-1]
 
 
 def check_sizes(settings: Settings) -> None:
@@ -95,7 +86,7 @@ class TaskBatches:
             raise ValueError("expected a task, got none; give --set task=NAME")
         check_sizes(settings)
         self.settings = settings
-        task = _task_of(settings)
+        task = task_of(settings)
         if not isinstance(task, GameTask):
             raise ValueError(
                 f"expected a task whose sessions are tables of tokens, got {settings.task!r}; write them with "
@@ -107,6 +98,7 @@ class TaskBatches:
             raise ValueError(
                 "expected a task that hides outcomes, for beliefs, got one with p=1; give --set task.p=0.1"
             )
+        self.curriculum = Curriculum(settings)
         self._streams: dict[tuple[int, int, str], TokenStream] = {}
         # All sizes share one vocabulary, so that any stream tells it.
         self.vocabulary = self.stream(8, 1, "train").vocabulary
@@ -128,16 +120,14 @@ class TaskBatches:
 
     def size(self, step: int) -> tuple[int, int]:
         """Draw a step's size from its stage, as (commands, spacing). A step has the same size whenever it is asked."""
-        stage = stage_of(self.settings, step)
-        generator = _generator(self.settings.data_seed, step)
-        commands = int(generator.choice(stage.commands))
-        # A stage of (8, 16) commands may have spacing 16: sessions of 8 then take the others, or one reveal at the end.
-        spacings = [spacing for spacing in stage.spacings if spacing <= commands] or [commands]
-        return commands, int(generator.choice(spacings))
+        _, commands, spacing = self.curriculum.draw(step)
+        return commands, spacing
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
-        """See ``Batches.batch``."""
-        return tensors(self.stream(*self.size(step), "train").batch(indices))
+        """See ``Batches.batch``. Of the rows, the first share that the step's stage asks for, one at least."""
+        stage, commands, spacing = self.curriculum.draw(step)
+        count = max(1, round(self.curriculum.stages[stage].rows * len(indices)))
+        return tensors(self.stream(commands, spacing, "train").batch(indices[:count]))
 
 
 def tensors(batch: Batch) -> dict[str, Tensor]:
@@ -172,7 +162,8 @@ class DatasetBatches:
         ValueError: a folder holds no dataset, or its rows lack the beliefs that the recipe requires.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        """Read the datasets; with a ``tokenizer`` none is fitted."""
         datasets = [splits_of(Path(name.strip())) for name in settings.dataset.split(",")]
         splits = datasets[0] if len(datasets) == 1 else joined_splits(datasets)
         if not splits.get("train"):
@@ -187,7 +178,7 @@ class DatasetBatches:
             )
         # Fitted on the training rows alone: held-out rows must not decide what has a token of its own.
         texts = (row["text"] for row in splits["train"])
-        self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size)
+        self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size) if tokenizer is None else tokenizer
         self.trained_on = frozenset(row["text"] for row in splits["train"])
         self.settings = settings
         self.num_cut = 0
@@ -199,10 +190,14 @@ class DatasetBatches:
 
     def _encoded(self, rows: list[Row]) -> list[Encoded]:
         """Encode rows and count those that will be cut; rows of one token, with nothing to predict, are left out."""
-        # <bos> gives the first token of a row something to be predicted from, <eos> tells the end of a session.
-        encoded = encode_rows(self.tokenizer, rows, bos=True, eos=True)
+        encoded = self.encode(rows)
         self.num_cut += sum(len(each.ids) > self.settings.max_length for each in encoded)
         return [each for each in encoded if len(each.ids) > 1]
+
+    def encode(self, rows: Sequence[Row]) -> list[Encoded]:
+        """Encode rows with what stands before and after a session."""
+        # <bos> gives the first token of a row something to be predicted from, <eos> tells the end of a session.
+        return encode_rows(self.tokenizer, rows, bos=True, eos=True)
 
     @property
     def evaluation_split(self) -> str:
@@ -224,7 +219,7 @@ class DatasetBatches:
             epoch, place = divmod(index, len(rows))
             # The whole order is drawn anew for each row: a row must not depend on which rows were read before it, and
             # a permutation of some thousand numbers costs little beside a training step.
-            order = _generator(self.settings.data_seed, epoch).permutation(len(rows))
+            order = step_generator(self.settings.data_seed, epoch).permutation(len(rows))
             selected.append(rows[order[place]])
         return padded(selected, self.settings.max_length)
 
@@ -260,18 +255,9 @@ def hash_of(parts: list[object]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _task_of(settings: Settings) -> Task:
+def task_of(settings: Settings) -> Task:
     """Make the task that the settings name. Tasks parse their parameters from text, as a command line gives them."""
     return make_task(settings.task, {key: str(value) for key, value in settings.task_parameters.items()})
-
-
-def _generator(seed: int, counter: int) -> np.random.Generator:
-    """Return the random generator of step or epoch ``counter``.
-
-    Philox, because its key makes independent streams from any two integers, without any draw before: a resumed run
-    gets a step's generator without those of the steps before it.
-    """
-    return np.random.Generator(np.random.Philox(key=[seed, counter]))
 
 
 class Indices(torch.utils.data.Dataset[int]):
@@ -319,16 +305,17 @@ class MixedBatches(DatasetBatches):
     def __init__(self, settings: Settings) -> None:
         check_sizes(settings)
         super().__init__(settings)
-        self.task = _task_of(settings)
+        self.task = task_of(settings)
+        self.curriculum = Curriculum(settings)
         self.data_hash = hash_of([self.data_hash, settings.task, dict(self.task.parameters), settings.mixture])
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
         """See ``DatasetBatches.batch``."""
         # Whole steps, not rows: sessions of a task have one length, and rows of a dataset many.
-        generator = _generator(self.settings.data_seed, step)
+        generator = step_generator(self.settings.data_seed, step)
         if generator.random() < self.settings.mixture:
             return super().batch(step, indices)
-        stage_settings = stage_of(self.settings, step)
+        stage_settings = self.curriculum.stages[self.curriculum.stage_at(step)]
         commands = int(generator.choice(stage_settings.commands))
         spacing = min(commands, int(generator.choice(stage_settings.spacings)))
         stage = Stage(commands=(commands, commands), spacing=(spacing, spacing))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream, joined
@@ -113,10 +113,13 @@ def last_shown(batches: TaskBatches, commands: int, spacing: int, rows: int, spl
     return copying_accuracy(last_shown_labels(stream, plays), shown_labels(stream, plays))
 
 
-def evaluate_dataset(model: SequenceModel, batches: DatasetBatches, *, rows: int) -> dict[str, object]:
+def evaluate_dataset(
+    model: nn.Module, batches: DatasetBatches, *, rows: int, has_carry: bool = True
+) -> dict[str, object]:
     """Evaluate a model on the first ``rows`` held-out rows of a dataset, by role of token.
 
-    A token is a hit by ``token_hits``: if it is the whole vocabulary's likeliest.
+    A token is a hit by ``token_hits``: if it is the whole vocabulary's likeliest. Beliefs are left out without
+    ``has_carry``: they take a model of ours.
 
     Returns:
         ``by_role``: role -> ``loss`` and ``unigram_loss`` (see ``unigram_log_laws``) in nats a token, ``accuracy`` and
@@ -133,7 +136,8 @@ def evaluate_dataset(model: SequenceModel, batches: DatasetBatches, *, rows: int
     metrics: dict[str, object] = {"rows": len(held_out), "by_role": by_role, "num_cut": batches.num_cut}
     metrics["split"] = batches.evaluation_split  # says if rows come from repositories that were trained on
     uncertain = batches.with_beliefs[batches.evaluation_split][:rows]
-    if uncertain:
+    if uncertain and has_carry:
+        assert isinstance(model, SequenceModel)
         metrics["beliefs"] = belief_kl(model, batches.tokenizer, uncertain, max_length=max_length)
     if "value" in by_role:
         other = sum((s for role, s in sums.items() if role != "value"), np.zeros(4))
@@ -147,7 +151,7 @@ def evaluate_dataset(model: SequenceModel, batches: DatasetBatches, *, rows: int
     return metrics
 
 
-def role_sums(model: SequenceModel, batches: DatasetBatches, rows: int) -> Mapping[str, Floats]:
+def role_sums(model: nn.Module, batches: DatasetBatches, rows: int) -> Mapping[str, Floats]:
     """Sum over the tokens of each role in the first ``rows`` held-out rows.
 
     Returns role -> [4]: the model's loss in nats, its hits, the number of tokens, and the unigram's loss in nats.

@@ -28,11 +28,12 @@ from typing import TYPE_CHECKING, NotRequired, Protocol, TypedDict, cast
 from trace_mine.tracer.atomic import write_atomically
 from trace_mine.tracer.bounded import DamagedFile, parse_json, read_bytes, read_json
 from trace_mine.train import checkpoints, children
+from trace_mine.train.models.keys import FOREIGN
 from trace_mine.train.settings import Settings, from_json
 from trace_mine.train.summary import Final, summary
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase
 
     from trace_mine.train.models.language_model import SequenceModel
 
@@ -57,8 +58,13 @@ PACKAGES = (
 class TrainingData(Protocol):
     """The part of ``batches.Batches`` that a run folder keeps: the tokenizer, and a hash that tells data apart."""
 
-    tokenizer: PreTrainedTokenizerFast
-    data_hash: str
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer that made the ids."""
+
+    @property
+    def data_hash(self) -> str:
+        """SHA-256 in hexadecimal."""
 
 
 class RunRecord(TypedDict):
@@ -178,7 +184,7 @@ def create(folder: Path, settings: Settings, data: TrainingData) -> None:
     write_json(folder / "run.json", record)
 
 
-def save_model(model: SequenceModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save_model(model: SequenceModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a run's model, and beside it the tokenizer once more, where transformers' classes look for it.
 
     ``generate`` ends at the tokenizer's end of text, if it has one.
@@ -248,9 +254,10 @@ def check_tokenizer(folder: Path) -> None:
 
 def seal_finished(folder: Path, step: int) -> None:
     """Seal a finished run: all files that are read of it, which are written by now."""
-    tokenizer = [path.relative_to(folder).as_posix() for path in (folder / "tokenizer").rglob("*") if path.is_file()]
+    folders = (folder / "tokenizer", folder / "adapter")  # the second of models of others, by LoRA
+    inside = [path.relative_to(folder).as_posix() for each in folders for path in each.rglob("*") if path.is_file()]
     own = ("run.json", "final.json", "config.json", "model.safetensors")
-    checkpoints.seal(folder, step, [*tokenizer, *(name for name in own if (folder / name).is_file())])
+    checkpoints.seal(folder, step, [*inside, *(name for name in own if (folder / name).is_file())])
 
 
 def check_files(folder: Path, *names: str) -> None:
@@ -273,14 +280,29 @@ def check_files(folder: Path, *names: str) -> None:
         ) from None
 
 
-def settings_of(folder: Path) -> Settings:
-    """Read the settings of a run, also one that an older version began.
+def any_settings_of(folder: Path) -> Settings:
+    """Read the settings of a run, of whatever model, also one that an older version began.
 
     Raises:
         ValueError: the folder holds no run, or settings that this version doesn't know.
         DamagedFile: ``run.json`` isn't what a run wrote.
     """
     return from_json(read(folder)["settings"])
+
+
+def settings_of(folder: Path) -> Settings:
+    """Read the settings of a run of a model of ours.
+
+    Raises:
+        ValueError: as ``any_settings_of``; or the run fine-tuned a model of others.
+        DamagedFile: ``run.json`` isn't what a run wrote.
+    """
+    settings = any_settings_of(folder)
+    if settings.model == FOREIGN:
+        raise ValueError(
+            f"expected a run of a model of ours, got {folder}, a fine-tuned model of others; give it as --hf {folder}"
+        )
+    return settings
 
 
 def check_data(folder: Path, data: TrainingData) -> None:

@@ -1,7 +1,7 @@
 """A run from settings to a finished folder, and the resumption of an interrupted one.
 
-This is the file that puts the others together: ``batches`` for the data, ``models`` for the network, ``trainer`` for
-the loop, ``final`` for the evaluations, ``run_folder`` for all that stays.
+This is the file that puts the others together: a ``ModelKind`` for the data, the network and its evaluations,
+``trainer`` for the loop, ``run_folder`` for all that stays.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,20 +18,20 @@ from typing import cast
 import numpy as np
 import torch
 import transformers
+from torch import nn
 
 from trace_mine.tracer.bounded import DamagedFile
 from trace_mine.train import checkpoints, run_folder
-from trace_mine.train.batches import DatasetBatches, TaskBatches, batches_of
-from trace_mine.train.card import write_card
-from trace_mine.train.evaluation import evaluator
-from trace_mine.train.final import final_evaluations
+from trace_mine.train.batches import Batches
 from trace_mine.train.kernels import c_ops
-from trace_mine.train.models.language_model import SequenceModel
-from trace_mine.train.models.registry import load_model, make_model
+from trace_mine.train.model_kinds import ModelKind
+from trace_mine.train.models.keys import FOREIGN
+from trace_mine.train.models.registry import load_model
+from trace_mine.train.own_models import OwnModels
 from trace_mine.train.progress import Reporter, StopOnSignal
 from trace_mine.train.settings import Settings
 from trace_mine.train.summary import Final
-from trace_mine.train.trainer import Evaluations, TraceTrainer
+from trace_mine.train.trainer import Evaluations
 from trace_mine.train.training_state import TrainingState, read_training_state
 
 log = logging.getLogger("trace-train")
@@ -60,14 +61,13 @@ def train(settings: Settings, folder: Path) -> Final:
             "dataset alone, or --set mixture=0.5 for steps of both"
         )
     check_machine(settings)
-    batches = batches_of(settings)
-    model_keys = {**settings.model_keys, "vocab_size": len(batches.tokenizer)}
+    kind = kind_of(settings)
     # After the batches and right before the model: its first weights must not depend on what making batches drew.
     seed_everything(settings.seed)
-    model = make_model(settings.model, **model_keys)
+    model = kind.make()
     if is_first_process():
-        run_folder.create(folder, settings, batches)
-    return _run(settings, folder, model, batches, None)
+        run_folder.create(folder, settings, kind.data)
+    return _run(settings, folder, model, kind, None)
 
 
 def resume(folder: Path) -> Final:
@@ -82,29 +82,41 @@ def resume(folder: Path) -> Final:
         DamagedFile: all checkpoints are damaged, or another file of the folder.
         Interrupted: a signal came, and a checkpoint was saved.
     """
-    settings = run_folder.settings_of(folder)
+    settings = run_folder.any_settings_of(folder)
     if (folder / "final.json").exists():
         final = run_folder.read_final(folder)
         log.warning("%s was finished at step %d; nothing to do", folder, final["step"])
         return final
     check_machine(settings)
-    batches = batches_of(settings)
-    run_folder.check_data(folder, batches)
+    kind = kind_of(settings)
+    run_folder.check_data(folder, kind.data)
     run_folder.check_processes(folder)
     # On a GPU the delta rule doesn't run on the CPU's kernel, whichever that is.
     warning = None if torch.cuda.is_available() and settings.device != "cpu" else run_folder.kernel_warning(folder)
     if warning is not None and is_first_process():
         log.warning("%s", warning)
     if is_first_process():
-        _mend_tokenizer(folder, batches)
-    last = _last_whole(folder)
+        _mend_tokenizer(folder, kind.data)
+    last = _last_whole(folder, kind.load)
     for name in ("metrics.jsonl", "evals.jsonl") if is_first_process() else ():
         run_folder.keep_lines_up_to(folder / name, last.step if last else 0)
     seed_everything(settings.seed)
     if last is None:
-        model = make_model(settings.model, **{**settings.model_keys, "vocab_size": len(batches.tokenizer)})
-        return _run(settings, folder, model, batches, None)
-    return _run(settings, folder, last.model, batches, last)
+        return _run(settings, folder, kind.make(), kind, None)
+    return _run(settings, folder, last.model, kind, last)
+
+
+def kind_of(settings: Settings) -> ModelKind:
+    """Return the kind of the settings' model, with its rows.
+
+    Raises:
+        ValueError: as ``batches_of``; or there is no such model.
+    """
+    if settings.model == FOREIGN:
+        from trace_mine.train.foreign.finetuning import ForeignModels
+
+        return ForeignModels(settings)
+    return OwnModels(settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -113,11 +125,11 @@ class Checkpoint:
 
     path: Path
     step: int
-    model: SequenceModel
+    model: nn.Module
     state: TrainingState
 
 
-def _last_whole(folder: Path) -> Checkpoint | None:
+def _last_whole(folder: Path, load: Callable[[Path], nn.Module] = load_model) -> Checkpoint | None:
     """Read the latest checkpoint that is whole, and set damaged ones after it aside; None if none was ever finished.
 
     Raises:
@@ -135,7 +147,7 @@ def _last_whole(folder: Path) -> Checkpoint | None:
             read = Checkpoint(
                 path=path,
                 step=step,
-                model=load_model(path),
+                model=load(path),
                 state=read_training_state(path, step, int(os.environ.get("RANK", "0")), run_folder.num_processes()),
             )
         except DamagedFile as error:
@@ -154,7 +166,7 @@ def _last_whole(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _mend_tokenizer(folder: Path, batches: TaskBatches | DatasetBatches) -> None:
+def _mend_tokenizer(folder: Path, data: run_folder.TrainingData) -> None:
     """Write the run's tokenizer again if it is damaged: that of the data has the same vocabulary, which was checked."""
     try:
         run_folder.check_tokenizer(folder)
@@ -165,29 +177,17 @@ def _mend_tokenizer(folder: Path, batches: TaskBatches | DatasetBatches) -> None
             target.unlink(missing_ok=True)
         else:
             shutil.rmtree(target)
-        batches.tokenizer.save_pretrained(target)
+        data.tokenizer.save_pretrained(target)
 
 
-def _run(
-    settings: Settings,
-    folder: Path,
-    model: SequenceModel,
-    batches: TaskBatches | DatasetBatches,
-    checkpoint: Checkpoint | None,
-) -> Final:
+def _run(settings: Settings, folder: Path, model: nn.Module, kind: ModelKind, checkpoint: Checkpoint | None) -> Final:
     """Train the model to its last step, from the checkpoint if there is one, and evaluate it at the end."""
-    # Evaluations on the way take the longest sessions of the last stage, from the first step on: they compare.
-    stage = settings.stages[-1]
-    longest = max(stage.commands, default=0)
-    spacing = max(stage.spacings, default=0)
-    evaluate = evaluator(batches, rows=settings.evaluate_rows)
     # One process evaluates. With fsdp the parameters are spread over processes, and it would wait for ever for the
     # others to send theirs.
     every = 0 if settings.fsdp else settings.evaluate_every
-    # In several processes the Trainer wraps the model in DistributedDataParallel, whose `module` is ours.
-    evaluations = Evaluations(lambda m: evaluate(getattr(m, "module", m), longest, spacing), every, folder)
+    evaluations = Evaluations(kind.evaluation(), every, folder)
     reporter, stopper = Reporter(), StopOnSignal()
-    trainer = TraceTrainer(model, settings, batches, folder, [evaluations, reporter, stopper])
+    trainer = kind.trainer(model, settings, cast(Batches, kind.data), folder, [evaluations, reporter, stopper])
     reporter.trainer, trainer.stopper = trainer, stopper
     if checkpoint is not None:
         trainer.restored = checkpoint.state
@@ -204,16 +204,12 @@ def _run(
         "tokens": trainer.tokens,
         "parameters": num_parameters,
         "seconds": round(trainer.seconds(), 3),
+        "cpu_seconds": round(trainer.cpu_seconds(), 3),
     }
-    trainer.save_model(str(folder))  # by all processes: with fsdp each has a part of the weights
+    kind.save(trainer, folder)
     if trainer.is_world_process_zero():
-        # Evaluated is the model that was saved, free of the wrappers of several processes and of precision.
-        saved_model = load_model(folder)
-        saved_model.to(trainer.args.device)  # type: ignore[arg-type]
-        final |= final_evaluations(saved_model, batches, settings)
-        run_folder.save_model(saved_model, batches.tokenizer, folder)  # once more: with the calibration in its config
-        # before final.json: a run that has one is finished, and nothing writes in its folder again
-        write_card(folder, run_folder.read(folder), cast(Final, final), saved_model.config.to_dict())
+        # The card is written before final.json: a run that has one is finished, and nothing writes in its folder again.
+        kind.finish(trainer, folder, final, trainer.args.device)
         run_folder.write_json(folder / "final.json", final)
         run_folder.seal_finished(folder, trainer.state.global_step)
     return cast(Final, final)

@@ -6,6 +6,8 @@ keys that the model and the task are made with. ``as_yaml`` writes text that ``m
 
 Overriding works on the plain form of the settings (JSON values) and makes the record again through pydantic, whose
 errors become one sentence each. docs/decisions/0009 says which libraries were tried and why pydantic was taken.
+
+Over 400 lines, because names, values, what they mean and what is said of wrong ones are one idea.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from trace_mine.train.models.keys import KEYS, ModelKeys
+from trace_mine.train.models.keys import FOREIGN, KEYS, AnyKeys, ForeignKeys, ModelKeys
 
 # Any: which type a value has depends on the model or task; pydantic checks a model's keys by its record in ``KEYS``.
 Keys = Mapping[str, Any]
@@ -40,7 +42,7 @@ SYNONYMS = {
 GROUPS = {"model": "model_keys", "task": "task_parameters"}
 """First part of a dotted name -> field: ``model.KEY`` is a key of ``model_keys``, as run folders call it."""
 
-Per = Literal["word", "command"]
+Per = Literal["word", "name", "command"]
 Schedule = Literal["constant_then_linear", "cosine"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
@@ -65,14 +67,25 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSettings:
-    """A stage of the curriculum: ``steps`` optimiser steps, each on sessions of one size.
+    """A stage of the curriculum: optimiser steps, each on sessions of one size.
 
     For each step a number of commands and a spacing (commands from one reveal to the next) are drawn from ``commands``
     and ``spacings``. Stages on a dataset have ``steps`` alone. A stage should keep the spacings of earlier ones: after
     spacing 1 was dropped, accuracy there fell to 0.52.
 
+    Attributes:
+        steps: how long the stage is. With ``advance_at`` it lasts as long as it takes instead, and its steps are what
+            it adds to the run's length: what an early end leaves over, later stages have.
+        commands, spacings: what sizes are drawn from.
+        advance_at: the share of reveal tokens that are right, over the last ``advance_over`` steps of the stage's own
+            sizes, at which it ends; 0: it ends after ``steps``. The last stage goes on to the run's end in either case.
+        advance_over: see above.
+        earlier: share of the stage's steps that take the sizes of an earlier stage, each as often.
+        rows: share of the rows that ``batch_size`` allows which a step of these sizes has: long sessions have tokens
+            enough in fewer.
+
     Raises:
-        ValueError: ``steps`` is negative, or a size is less than 1.
+        ValueError: ``steps`` is negative, a size or ``advance_over`` is less than 1, or a share isn't one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -80,8 +93,19 @@ class StageSettings:
     steps: int
     commands: tuple[int, ...] = ()
     spacings: tuple[int, ...] = ()
+    advance_at: float = 0.0
+    advance_over: int = 12
+    earlier: float = 0.0
+    rows: float = 1.0
 
     def __post_init__(self) -> None:
+        if not (0 <= self.advance_at <= 1 and 0 <= self.earlier < 1 and self.advance_over >= 1):
+            raise ValueError(
+                "expected advance_at of a stage from 0 to 1, earlier from 0 to below 1 and advance_over >= 1, got "
+                f"{self.advance_at}, {self.earlier} and {self.advance_over}; give shares, and a number of steps"
+            )
+        if not 0 < self.rows <= 1:
+            raise ValueError(f"expected rows of a stage above 0 and up to 1, got {self.rows}; give a share")
         if self.steps < 0:
             raise ValueError(f"expected steps of a stage >= 0, got {self.steps}; give a number of optimiser steps")
         if min((*self.commands, *self.spacings), default=1) < 1:
@@ -100,7 +124,7 @@ class Settings:
         dataset: folder that trace-mine or trace-synth wrote, or several, by commas; "" for none.
         requires: ``branch`` refuses data without hidden outcomes.
         mixture: share of the steps that take the dataset, if there is a task too.
-        per: a token of a task's sessions is a ``word`` or a ``command``.
+        per: a token of a task's sessions is a ``word``, a ``name`` with its separator, or a ``command``.
         vocab_size, max_length: tokens in the vocabulary of a dataset, and of a row, which is cut there.
         stages: the curriculum, in order.
         max_steps: optimiser steps of the run; 0 means the sum of the stages'.
@@ -108,7 +132,7 @@ class Settings:
         schedule: ``constant_then_linear`` (over the last ``decay_share`` of the steps down to ``min_rate`` times the
             learning rate) or ``cosine`` (down to the same); both after ``warmup`` steps.
         clip: largest norm of the gradient.
-        reveal_weight: w in loss = mean over other tokens + w * mean over reveal tokens.
+        reveal_weight, other_weight: w and v in loss = v * mean over other tokens + w * mean over reveal tokens.
         seed, data_seed: of the weights, and of the sessions and their order.
         log_every, evaluate_every, save_every: in steps; 0 for ``evaluate_every`` means never.
         evaluate_rows: rows of an evaluation.
@@ -148,6 +172,7 @@ class Settings:
     decay_share: float = 0.4
     min_rate: float = 0.05
     reveal_weight: float = 1.0
+    other_weight: float = 1.0
     seed: int = 0
     data_seed: int = 0
     log_every: int = 25
@@ -177,6 +202,11 @@ class Settings:
             raise ValueError(f"expected mixture from 0 to 1, a share of steps, got {self.mixture}")
         if not self.task and not self.dataset:
             raise ValueError("expected a task or a dataset, got neither; give --set task=NAME or --set dataset=FOLDER")
+        if self.dataset and any(stage.advance_at or stage.earlier or stage.rows < 1 for stage in self.stages):
+            raise ValueError(
+                f"expected stages that end by steps, for the dataset {self.dataset}, got advance_at, earlier or rows; "
+                "a task alone can have them"
+            )
 
     @property
     def num_steps(self) -> int:
@@ -314,13 +344,15 @@ def _with_part(old: object, path: Sequence[str], value: object, name: str) -> ob
     raise ValueError(f"expected the name of a setting, got {name!r}; nothing is below {old!r}")
 
 
-Record = TypeVar("Record", Settings, ModelKeys)
+Record = TypeVar("Record", Settings, ModelKeys, ForeignKeys)
+KEYS_OF: Mapping[str, type[AnyKeys]] = {**KEYS, FOREIGN: ForeignKeys}
+"""Name of a model in settings -> the record of its keys."""
 
 
 @functools.cache
-def _adapters() -> dict[type[Settings | ModelKeys], TypeAdapter[Settings | ModelKeys]]:
+def _adapters() -> dict[type[Settings | AnyKeys], TypeAdapter[Settings | AnyKeys]]:
     """Return record -> pydantic's validator of it, built once: building takes longer than validating."""
-    records: list[type[Settings | ModelKeys]] = [Settings, *KEYS.values()]
+    records: list[type[Settings | AnyKeys]] = [Settings, *KEYS_OF.values()]
     return {record: TypeAdapter(record) for record in records}
 
 
@@ -342,9 +374,10 @@ def _validated(record: type[Record], values: Mapping[str, object]) -> Record:
 
 def _model_keys(model: str, values: Keys) -> Keys:
     """Type the keys of a model of the registry. Keys that aren't given stay absent: later defaults may differ."""
-    if model not in KEYS:
+    if model not in KEYS_OF:
         raise ValueError(f"expected a model among {', '.join(KEYS)}, got {model!r}")
-    keys = _validated(KEYS[model], values)
+    foreign = model == FOREIGN
+    keys: AnyKeys = _validated(ForeignKeys, values) if foreign else _validated(KEYS[model], values)
     return {key: getattr(keys, key) for key in values}
 
 
@@ -359,7 +392,7 @@ TYPES = {"int": "int", "float": "a number", "bool": "bool", "string": "str", "tu
 """First part of pydantic's name of an error (``int_type``, ``int_from_float``, ...) -> our word for the type."""
 
 
-def _sentence(record: type[Settings | ModelKeys], error: ErrorDetails, values: Mapping[str, object]) -> str:
+def _sentence(record: type[Settings | AnyKeys], error: ErrorDetails, values: Mapping[str, object]) -> str:
     """Turn pydantic's error into a sentence of our form, ``expected X, got Y``."""
     first = str(error["loc"][0]) if error["loc"] else ""
     name = ".".join(map(str, error["loc"]))
@@ -380,12 +413,12 @@ def _sentence(record: type[Settings | ModelKeys], error: ErrorDetails, values: M
     return f"expected {prefix}{name} to be {TYPES.get(kind.partition('_')[0], error['msg'])}, got {error['input']!r}"
 
 
-def _unknown_name(record: type[Settings | ModelKeys], name: str) -> str:
+def _unknown_name(record: type[Settings | AnyKeys], name: str) -> str:
     """Return the sentence about a name that isn't a field of the record, with the nearest one that is."""
     known = [each.name for each in fields(record)]
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(known))}"
-    expected = next((f"a key of {model}" for model, keys in KEYS.items() if keys is record), "the name of a setting")
+    expected = next((f"a key of {model}" for model, keys in KEYS_OF.items() if keys is record), "the name of a setting")
     return f"expected {expected}, got {name!r}; {hint}"
 
 

@@ -114,6 +114,8 @@ def _at_length(evaluation: Evaluation) -> str:
     line += f"accuracy {evaluation['accuracy_reveal']:.4f}, last reveal {evaluation['accuracy_last_reveal']:.4f}"
     if "kl" in evaluation:
         line += f", KL {evaluation['kl']:.4f}, last quarter {evaluation['kl_last_quarter']:.4f}"
+    if "chance" not in evaluation:  # of models of others, whose tokens have no baselines
+        return line
     last_shown = evaluation["last_shown"]  # None for full reveals, where no single variable is shown
     copying = "" if last_shown is None else f", last shown {last_shown:.3f}"
     return line + f" (chance {evaluation['chance']:.3f}{copying})"

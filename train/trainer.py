@@ -1,8 +1,9 @@
 """A thin subclass of transformers' Trainer: our loss, our counts, and checkpoints that count only when complete.
 
-The loss of a step is the mean over its other tokens + weight * the mean over its reveal tokens. Both means are taken
-over all rows of the step, on all processes and micro-batches, so that neither accumulation nor the number of processes
-changes the loss. ``settings`` says what the numbers are, ``batches`` makes the rows, ``progress`` has the callbacks.
+The loss of a step is a weighted sum of the mean over its other tokens and the mean over its reveal tokens. Both means
+are taken over all rows of the step, on all processes and micro-batches, so that neither accumulation nor the number of
+processes changes the loss. ``settings`` says what the numbers are, ``batches`` makes the rows, ``progress`` has the
+callbacks.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from transformers import (
 
 from trace_mine.train import checkpoints, run_folder
 from trace_mine.train.batches import LAST_REVEAL, OTHER, PADDING, REVEAL, Batches, Collator, Indices
+from trace_mine.train.curriculum import Curriculum
 from trace_mine.train.measure.tokens import token_hits, token_losses
 from trace_mine.train.models.language_model import SequenceModel
 from trace_mine.train.progress import StopOnSignal
@@ -99,13 +101,20 @@ class TraceTrainer(StatefulTrainer):
         self.model_accepts_loss_kwargs = True
         self.sums = torch.zeros(len(Sum), dtype=torch.float64)
         self.stopper: StopOnSignal | None = None
+        self.curriculum: Curriculum | None = getattr(batches, "curriculum", None)
+        # Reveal tokens that were right, and all, in ``sums`` up to the last step that the curriculum has taken in.
+        self.judged: tuple[float, ...] = (0.0, 0.0)
         self.tokens = 0
-        self.seconds_before = 0.0
-        self.started = time.monotonic()
+        self.seconds_before = self.cpu_seconds_before = 0.0
+        self.started, self.cpu_started = time.monotonic(), time.process_time()
 
     def seconds(self) -> float:
         """Return the wall-clock seconds of training, those before a resumption included."""
         return self.seconds_before + time.monotonic() - self.started
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds of this process in training, those before a resumption included."""
+        return self.cpu_seconds_before + time.process_time() - self.cpu_started
 
     def _get_train_sampler(
         self, train_dataset: torch.utils.data.Dataset[int] | None = None
@@ -130,6 +139,7 @@ class TraceTrainer(StatefulTrainer):
             the micro-batches, none at the end of the data; and [2] float64, the numbers of other and of reveal tokens
             over all micro-batches and processes.
         """
+        self._judge_last_step()
         batches = []
         for _ in range(num_batches):
             batch = next(epoch_iterator, None)
@@ -153,6 +163,27 @@ class TraceTrainer(StatefulTrainer):
             if self.stopper is not None:
                 self.stopper.agreed = bool(overall[2])
         return batches, counts
+
+    def _judge_last_step(self) -> None:
+        """Tell the curriculum how many reveal tokens of the step before were right. Collective where that matters."""
+        if self.curriculum is None or not self.curriculum.by_accuracy or not self.state.global_step:
+            return
+        hits, tokens = self._unjudged()
+        self.judged = self._reveal_counts()
+        self.curriculum.record(self.state.global_step - 1, hits, tokens)
+
+    def _reveal_counts(self) -> tuple[float, float]:
+        """Return the hits and the number of reveal tokens in ``sums``, of this process."""
+        return self.sums[Sum.REVEAL_HITS].item(), self.sums[Sum.REVEAL_TOKENS].item()
+
+    def _unjudged(self) -> tuple[float, float]:
+        """Return the hits and the number of reveal tokens since ``judged``, over all processes. Collective."""
+        new = [now - before for now, before in zip(self._reveal_counts(), self.judged, strict=True)]
+        if self.args.world_size > 1:
+            own = torch.tensor([new], dtype=torch.float64, device=self.args.device)
+            gathered: Tensor = self.accelerator.gather(own)  # type: ignore[assignment]
+            new = gathered.sum(0).tolist()
+        return new[0], new[1]
 
     def compute_loss(
         self,
@@ -184,7 +215,9 @@ class TraceTrainer(StatefulTrainer):
             counts = torch.stack([other.sum(), reveal.sum()])
         counts = counts.to(losses.device).clamp(min=1).to(losses.dtype)  # 1 for a step without reveals: 0 / 1, not NaN
         self._count(logits.detach(), ids[:, 1:], kinds, loss_other.detach(), loss_reveal.detach())
-        loss = loss_other / counts[0] + self.settings.reveal_weight * loss_reveal / counts[1]
+        loss = (
+            self.settings.other_weight * loss_other / counts[0] + self.settings.reveal_weight * loss_reveal / counts[1]
+        )
         self.sums[Sum.STEP_LOSS] += loss.detach().double().cpu()
         if model.training:
             loss = loss * self.args.world_size
@@ -222,11 +255,16 @@ class TraceTrainer(StatefulTrainer):
                 "loss": sums[Sum.STEP_LOSS] / max(round(sums[Sum.STEPS]), 1),
                 "tokens": self.tokens,
                 "seconds": round(self.seconds(), 3),
+                "cpu_seconds": round(self.cpu_seconds(), 3),
                 "loss_reveal": sums[Sum.REVEAL_LOSS] / max(sums[Sum.REVEAL_TOKENS], 1),
                 "loss_other": sums[Sum.OTHER_LOSS] / max(sums[Sum.OTHER_TOKENS], 1),
                 "accuracy_reveal": sums[Sum.REVEAL_HITS] / max(sums[Sum.REVEAL_TOKENS], 1),
                 "accuracy_last_reveal": sums[Sum.LAST_REVEAL_HITS] / max(sums[Sum.LAST_REVEAL_ROWS], 1),
             }
+            if self.curriculum is not None:
+                logs["stage"] = self.curriculum.stage_at(max(0, self.state.global_step - 1))
+            # What is not judged yet stays so: the step that was just made.
+            self.judged = tuple(before - now for before, now in zip(self.judged, self._reveal_counts(), strict=True))
             self.sums = torch.zeros_like(self.sums)
             if self.is_world_process_zero():
                 # The Trainer's epoch means nothing here: the index runs through the whole run once.
@@ -252,9 +290,13 @@ class TraceTrainer(StatefulTrainer):
         super()._save_checkpoint(model, trial)  # type: ignore[arg-type]
         # Each process writes its own random state: the seal may come only after the last of them.
         self.accelerator.wait_for_everyone()
-        sums = self._all_sums()
+        sums, unjudged = self._all_sums(), self._unjudged()
         if self.is_world_process_zero():
             counts: TrainerCounts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": sums}
+            counts["cpu_seconds"] = self.cpu_seconds()
+            if self.curriculum is not None and self.curriculum.by_accuracy:
+                counts["curriculum"] = self.curriculum.state()
+                counts["unjudged"] = [*unjudged]
             run_folder.write_json(path / "counts.json", counts)
             checkpoints.seal(path, step)
             checkpoints.remove_old_checkpoints(self.folder, self.settings.keep)
@@ -265,11 +307,17 @@ class TraceTrainer(StatefulTrainer):
         The first process alone takes its sums, which are those of all processes together.
         """
         self.tokens, self.seconds_before = counts["tokens"], counts["seconds"]
+        self.cpu_seconds_before = counts.get("cpu_seconds", 0.0)  # absent in checkpoints of older versions
+        if self.curriculum is not None and "curriculum" in counts:
+            self.curriculum.restore(counts["curriculum"])
         sums = torch.tensor(counts["sums"], dtype=torch.float64)
         if len(sums) != len(self.sums):
             log.warning("the checkpoint is an older version's: the first log leaves out the steps before it")
         elif self.is_world_process_zero():
             self.sums = sums
+            unjudged = counts.get("unjudged", [0.0, 0.0])
+            hits, tokens = self._reveal_counts()
+            self.judged = hits - unjudged[0], tokens - unjudged[1]
 
 
 def place_trackers(settings: Settings, folder: Path) -> None:

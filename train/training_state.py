@@ -18,7 +18,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from transformers import TrainerState
 
 from trace_mine.tracer.atomic import write_atomically
 from trace_mine.tracer.bounded import DamagedFile, open_regular, read_json
+from trace_mine.train.curriculum import CurriculumState
 from trace_mine.train.models.tensors import read_tensors
 
 OPTIMIZER = "optimizer.safetensors"
@@ -35,11 +36,17 @@ STATE = "training_state.json"
 
 
 class TrainerCounts(TypedDict):
-    """``counts.json`` of a checkpoint; ``sums`` are over all processes, since the log before the checkpoint."""
+    """``counts.json`` of a checkpoint; ``sums`` are over all processes, since the log before the checkpoint.
+
+    ``curriculum`` is there if stages end by accuracy, with the hits and reveal tokens that it has not taken in yet.
+    """
 
     tokens: int
     seconds: float
     sums: list[float]
+    cpu_seconds: NotRequired[float]
+    curriculum: NotRequired[CurriculumState]
+    unjudged: NotRequired[list[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +214,36 @@ def _read_counts(path: Path) -> TrainerCounts:
     numbers = sums if isinstance(sums, list) else [None]
     if type(tokens) is not int or not all(type(each) in (int, float) for each in (seconds, *numbers)):
         raise DamagedFile(f"expected tokens, seconds and sums in {path}, got {record!r:.200}")
-    return {"tokens": tokens, "seconds": cast(float, seconds), "sums": [float(cast(float, each)) for each in numbers]}
+    counts: TrainerCounts = {
+        "tokens": tokens,
+        "seconds": cast(float, seconds),
+        "sums": [float(cast(float, each)) for each in numbers],
+    }
+    cpu_seconds = record.get("cpu_seconds")
+    if type(cpu_seconds) in (int, float):
+        counts["cpu_seconds"] = cast(float, cpu_seconds)
+    if "curriculum" in record:
+        counts["curriculum"], counts["unjudged"] = _curriculum_of(record, path)
+    return counts
+
+
+def _curriculum_of(record: Mapping[str, object], path: Path) -> tuple[CurriculumState, list[float]]:
+    """Read a checkpoint's state of the curriculum.
+
+    Raises:
+        DamagedFile: it isn't one.
+    """
+    state, unjudged = record["curriculum"], record.get("unjudged")
+    ends, recent = (state.get("ends"), state.get("recent")) if isinstance(state, dict) else (None, None)
+    pairs = [*recent, unjudged] if isinstance(recent, list) else [None]
+    if not (isinstance(ends, list) and all(type(end) is int for end in ends)) or not all(map(_is_pair, pairs)):
+        raise DamagedFile(f"expected a curriculum's state in {path}, got {state!r:.100} and {unjudged!r:.60}")
+    assert isinstance(recent, list) and isinstance(unjudged, list)
+    return {"ends": ends, "recent": recent}, unjudged
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(each) in (int, float) for each in value)
 
 
 def _check_trainer_state(path: Path, step: int) -> None:

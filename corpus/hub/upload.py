@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hub.own_files import CARD, OwnFile, is_shard
@@ -57,10 +58,17 @@ def upload(
     Raises:
         CorpusError: the Hub can't be reached or refuses, or the repository is public and should not be.
     """
+    with plain_errors():
+        return _upload(files, repository, is_public=is_public, version=version, tell=tell)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Within the context, turn what the Hub and its client raise into CorpusError, with why and what to do."""
     from huggingface_hub.utils import HfHubHTTPError  # type: ignore[attr-defined]  # in 0.24 it is nowhere else
 
     try:
-        return _upload(files, repository, is_public=is_public, version=version, tell=tell)
+        yield
     except HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         cure = (

@@ -86,10 +86,28 @@ class Stream:
         return self.task.trace(index, seed=self.seed, split=self.split, stage=self.stage)
 
 
+# Before words: the separators of a tuple and of an assignment, which tell a model nothing that the names don't.
+_name = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*(?:, )?|\d+(?:\.\d+)?(?:e-?\d+)?| = |, |[^\w\s]| +")
+PER = ("word", "name", "command")
+"""What a token can be: see ``TokenStream``."""
+
+
 def words(text: str) -> list[str]:
     """Split a session's text into words; joined they are the text."""
     split_words: list[str] = _word.findall(text)
     return split_words
+
+
+def names(text: str) -> list[str]:
+    """Split a session's text into words, where a name has the comma and space after it, and ``=`` the spaces around it.
+
+    A tuple of n names is n tokens instead of 3n - 2. Joined they are the text.
+
+    >>> names(">>> a, b = b, a\\n")
+    ['>>> ', 'a, ', 'b', ' = ', 'b, ', 'a', '\\n']
+    """
+    split_names: list[str] = _name.findall(text)
+    return split_names
 
 
 def command_parts(text: str) -> list[str]:
@@ -130,31 +148,32 @@ def _game_task(task: Task, stage: Stage, per: str) -> GameTask:
         raise ValueError(f"expected a task that is a game, got {type(task).__name__} {task.name}; use Stream")
     if stage.commands[0] != stage.commands[1] or stage.spacing[0] != stage.spacing[1]:
         raise ValueError(f"expected a stage of one size, got {stage}; make a TokenStream for each size")
-    if per not in ("word", "command") or (per == "command" and task.game.shows_all):
-        raise ValueError(f"expected per word, or per command where reveals show one variable, got {per!r}")
+    if per not in PER or (per == "command" and task.game.shows_all):
+        raise ValueError(f"expected per word or name, or per command where reveals show one variable, got {per!r}")
     return task
 
 
 class _Numbers:
-    """Numbers tokens in the order in which they are first met. A token is a word, or with ``per_command`` a command or
-    a value with its line end.
+    """Numbers tokens in the order in which they are first met: words, names with their separators, or whole commands
+    and values with their line end.
     """
 
-    def __init__(self, *, per_command: bool) -> None:
-        self._per_command = per_command
+    def __init__(self, per: str) -> None:
+        self._per_command = per == "command"
+        self._split = names if per == "name" else words
         self._numbers: dict[str, int] = {PAD: 0}
 
     def of(self, text: str) -> list[int]:
         """Return the token numbers of a text that shows values."""
-        return self._numbered(command_parts(text) if self._per_command else words(text))
+        return self._numbered(command_parts(text) if self._per_command else self._split(text))
 
     def of_command(self, text: str) -> list[int]:
         """Return the token numbers of a command that shows nothing."""
-        return self._numbered([text] if self._per_command else words(text))
+        return self._numbered([text] if self._per_command else self._split(text))
 
     def of_value(self, text: str) -> int:
         """Return the token number of a value."""
-        return self._numbered(command_parts(text + "\n") if self._per_command else words(text))[0]
+        return self._numbered(command_parts(text + "\n") if self._per_command else self._split(text))[0]
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -171,8 +190,9 @@ class TokenStream:
     Args:
         task: a GameTask.
         seed, split, stage: as a ``Stream`` has them; the stage has one number of commands and one spacing.
-        per: a token is a ``word``, or a whole ``command`` with its prompt and line end. In the second form a value with
-            its line end is one token, and the text before it in its line is another.
+        per: a token is a ``word``, a ``name`` with the separator after it (``names``), or a whole ``command`` with its
+            prompt and line end. In the last form a value with its line end is one token, and the text before it in its
+            line is another.
 
     Attributes:
         vocabulary: the text of each token number. It depends on the game and ``per`` alone, not on size, split or seed,
@@ -193,7 +213,7 @@ class TokenStream:
         self.stage = stage
         self.game = game = self.task.game
         self.labels = game.items if game.num_labels is None else tuple(str(k) for k in range(game.num_labels))
-        numbers = _Numbers(per_command=per == "command")
+        numbers = _Numbers(per)
         # The order in which texts are numbered is the order of the vocabulary: trained models depend on it.
         opening, reveals, commands = _texts_of(game)
         numbered_commands = [numbers.of_command(text) for text in commands]

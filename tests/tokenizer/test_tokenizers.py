@@ -161,7 +161,7 @@ def test_bos_and_eos_are_no_text(python):
     assert told.roles.tolist() == [-1, ROLES.index("value"), ROLES.index("value"), -1]
 
 
-@pytest.mark.parametrize("per", ["word", "command"])
+@pytest.mark.parametrize("per", ["word", "name", "command"])
 @pytest.mark.parametrize(("name", "parameters"), TASKS)
 def test_symbols_are_the_streams_own(name, parameters, per):
     task, stage, rows = rows_of(name, parameters)

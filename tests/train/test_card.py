@@ -18,6 +18,7 @@ from hub_stand_in import TOKEN, running  # noqa: E402
 
 import trace_mine  # noqa: E402
 from trace_mine.train import run_folder  # noqa: E402
+from trace_mine.train.__main__ import main  # noqa: E402
 from trace_mine.train.card import model_card  # noqa: E402
 from trace_mine.train.hub import push_run  # noqa: E402
 from trace_mine.train.recipes import recipe  # noqa: E402
@@ -113,20 +114,59 @@ print("FOUND" + json.dumps([logits, tokenizer.encode(">>> a, b = b, a\\n")]))
 """
 
 
+def with_hub(hub, home, *arguments, token=TOKEN):
+    """Run a program whose Hub is the stand-in: its address is read when ``huggingface_hub`` is imported."""
+    names = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1"}
+    names |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
+    for proxy in ("http_proxy", "https_proxy", "all_proxy"):
+        names |= {proxy: "", proxy.upper(): ""}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=home,
+        env={**os.environ, **names, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_sends_a_run_privately(run, tmp_path):
+    with running() as hub:
+        dry = with_hub(hub, tmp_path, "-m", "trace_mine.train", "push", run, "me/game", "--dry-run", token="")
+        assert dry.returncode == 0 and hub.requests == []
+        assert "model.safetensors" in dry.stdout and "private model me/game" in dry.stdout
+        assert "run.json" not in dry.stdout and "checkpoint" not in dry.stdout
+        done = with_hub(hub, tmp_path, "-m", "trace_mine.train", "push", run, "me/game")
+        assert done.returncode == 0, done.stderr
+        assert hub.repositories["me/game"]["private"] and "done: " in done.stdout
+        told = {line.split()[1] for line in dry.stdout.splitlines()[:-2]}
+        assert told == set(hub.files("me/game"))
+
+
+def test_the_command_makes_nothing_public_unasked(run, tmp_path):
+    with running() as hub:
+        push = ("-m", "trace_mine.train", "push", run, "open")
+        assert with_hub(hub, tmp_path, *push, "--public").returncode == 0
+        assert hub.repositories["me/open"]["private"] is False
+        told = with_hub(hub, tmp_path, *push)
+        assert told.returncode == 2 and "which is public; give --public" in told.stderr
+        assert len(hub.commits) == 1
+        secret = "hf_" + "w" * 34
+        told = with_hub(hub, tmp_path, *push[:-1], "me/closed", token=secret)
+        assert told.returncode == 1 and "hf auth login" in told.stderr and secret not in told.stdout + told.stderr
+        assert "Traceback" not in told.stderr and "me/closed" not in hub.repositories
+
+
+def test_wrong_names_and_unfinished_runs_are_one_line(run, tmp_path, capsys):
+    assert main(["push", str(run), "a/b/c", "--dry-run"]) == 2
+    assert main(["push", str(tmp_path), "me/game", "--dry-run"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "expected a repository as NAME or OWNER/NAME" in first and "expected a finished run" in second
+
+
 def test_a_run_goes_to_the_hub_and_opens_from_there(run, tmp_path):
     with running() as hub:
-        names = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
-        names |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
-        for proxy in ("http_proxy", "https_proxy", "all_proxy"):
-            names |= {proxy: "", proxy.upper(): ""}
-        done = subprocess.run(
-            [sys.executable, "-c", PUSH, str(run)],
-            cwd=tmp_path,
-            env={**os.environ, **names, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        done = with_hub(hub, tmp_path, "-c", PUSH, run)
         assert done.returncode == 0, done.stderr[-3_000:]
         logits, ids = json.loads(done.stdout.partition("FOUND")[2])
         model = trace_mine.load_model(run)

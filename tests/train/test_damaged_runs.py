@@ -149,7 +149,16 @@ HOSTILE = {
         {"vocab_size": None},
         {"dtype": "no such type"},
     ],
-    "counts.json": [{"tokens": "9"}, {"seconds": None}, {"sums": [None]}, {"tokens": 1e400}, {"sums": {}}],
+    "counts.json": [
+        {"tokens": "9"},
+        {"seconds": None},
+        {"sums": [None]},
+        {"tokens": 1e400},
+        {"sums": {}},
+        {"curriculum": {"ends": ["2"], "recent": []}, "unjudged": [0, 0]},
+        {"curriculum": {"ends": [2], "recent": [[1]]}, "unjudged": [0, 0]},
+        {"curriculum": {"ends": [2], "recent": []}},
+    ],
     "trainer_state.json": [
         {"global_step": 2},
         {"global_step": "4"},

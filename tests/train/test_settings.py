@@ -96,7 +96,7 @@ def test_an_edited_sweep_does_not_give_old_results(tmp_path):
         (["quick", "--set", "model.hidden_size=big"], "expected model.hidden_size to be int, got 'big'"),
         (["quick", "--set", "keep=true"], "expected keep to be int, got True"),
         (["quick", "--set", "fsdp=1"], "expected fsdp to be bool, got 1"),
-        (["quick", "--set", "per=letter"], "expected per to be word or command, got 'letter'"),
+        (["quick", "--set", "per=letter"], "expected per to be word or name or command, got 'letter'"),
         (["quick", "--set", "betas=[0.9]"], "expected betas to be a list such as [0.9, 0.98], got [0.9]"),
         (["quick", "--set", "stages.7.steps=3"], "expected an index from 0 to 2 in 'stages.7.steps', got '7'"),
         (["quick", "--set", "stages.0.step=3"], "expected stages to be like [{steps: 300, commands: [8, 16], spac"),

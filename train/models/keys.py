@@ -191,6 +191,44 @@ KEYS: dict[str, type[ModelKeys]] = {
 """Name of a model -> the record of its keys. A test compares it with the registry of models, which needs torch."""
 
 
+FOREIGN = "hf"
+"""Name, in settings, of a model that isn't of the registry: any causal language model of a local folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignKeys:
+    """Keys of a model of others.
+
+    Attributes:
+        path: its folder, with config, weights (safetensors) and tokenizer.
+        lora_rank: rank of LoRA's updates; 0 trains all weights.
+        lora_alpha: updates are multiplied by ``lora_alpha / lora_rank``.
+        lora_dropout: of what goes into the updates, in training.
+        lora_targets: ends of the names of the layers that are updated, by commas; "" for all linear ones.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    path: str = ""
+    lora_rank: int = 0
+    lora_alpha: int = 16
+    lora_dropout: float = 0.0
+    lora_targets: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("expected the folder of a model, got none; give --hf PATH")
+        if self.lora_rank < 0 or not 0 <= self.lora_dropout < 1 or not self.lora_alpha > 0:
+            raise ValueError(
+                "expected lora_rank >= 0, lora_alpha > 0 and lora_dropout from 0 to below 1, got "
+                f"{self.lora_rank}, {self.lora_alpha} and {self.lora_dropout}"
+            )
+
+
+AnyKeys = ModelKeys | ForeignKeys
+"""Keys of a model in settings."""
+
+
 def defaults(keys: type[ModelKeys]) -> dict[str, object]:
     """Return key -> default of all keys of a model.
 
