@@ -244,6 +244,10 @@ LESS: dict[Reason, Program] = {
         "print(len(x))\n",
         view="branch",
     ),
+    # of two outcomes that could be shown one holds an address
+    Reason.OUTCOMES_DIFFER: Program(
+        source="from random import random\nclass A:\n    pass\nprint(A() if random() < 0.001 else 1)\n", view="branch"
+    ),
     # what the command leaves outside the namespace is gone when it is run again for its other outcome
     Reason.BELIEFS_END_EARLY: Program(
         source="import sys\nfrom random import random\nsys.n = 1\nprint(random() < 0.45, vars(sys).pop('n', 'gone'))\n",

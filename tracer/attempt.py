@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from trace_mine.tracer.blame import blame, command_of
 from trace_mine.tracer.checks import NOTHING, result_difference
@@ -26,6 +27,7 @@ from trace_mine.tracer.own_frames import account_of
 from trace_mine.tracer.path_check import PathMismatch, check_paths
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
 from trace_mine.tracer.replays.jails import ReplayJails
+from trace_mine.tracer.replays.reader import WORLDS
 from trace_mine.tracer.rounds import (
     Again,
     Blame,
@@ -149,12 +151,16 @@ class Attempt:
         )
         if not driven.outcomes:
             return trace
-        believed = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
+        believed = believe(
+            self.config, self.recorder, program, steps, rendered, driven.outcomes, partial(self._other_world, program)
+        )
         believed = not_contradicted(believed, driven.kept)
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole)
         if believed.failure is not None:
             kept[Reason.BELIEFS_END_EARLY.value] = 1
+        if believed.num_differing:
+            kept[Reason.OUTCOMES_DIFFER.value] = believed.num_differing
         return replace(
             trace,
             choices=believed.choices,
@@ -163,6 +169,11 @@ class Attempt:
             windows=believed.windows,
             kept_whole=kept,
         )
+
+    def _other_world(self, program: Program, number: int) -> tuple[Worker, Program]:
+        """A world beside the recording one, and the program as it is run there."""
+        worker = self.replays.worker(WORLDS[number])
+        return worker, replace(program_of(self.config, self.snippet, worker), code=program.code)
 
     def _set_up(self, driven: DriveSummary) -> str:
         """The source that runs before the first command: the snippet's, and the names that opened bodies need.

@@ -619,6 +619,13 @@ class Reason(StrEnum):
             "Raise --timeout.",
         ),
     )
+    OUTCOMES_DIFFER = (
+        "outcomes_differ",
+        _less(
+            "What a command could show hangs on the process that runs it (an address, the order of a set of texts), "
+            "whether or not what it did show does: there is no belief of that output."
+        ),
+    )
     TRACING_ENDED = (
         "tracing_ended",
         _less(

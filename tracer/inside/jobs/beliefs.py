@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trace_mine.tracer.inside.draws.deciders import DrawMismatch
 from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.jobs.worlds import THREADED, import_first, make_world, pool_of
@@ -11,6 +13,8 @@ from trace_mine.tracer.inside.protocol.choice_answers import BeliefsReport, Comm
 from trace_mine.tracer.inside.protocol.jobs import BeliefsJob
 from trace_mine.tracer.inside.states.beliefs import beliefs_of, choices_of
 from trace_mine.tracer.inside.states.fork_watch import watch
+from trace_mine.tracer.inside.states.process_facts import hangs_on
+from trace_mine.tracer.inside.states.records import HangsOn
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.world import World
 
@@ -46,6 +50,9 @@ def run(job: BeliefsJob, context: JobContext) -> End:
         choices, mismatch = _choices(job, context, sources)
     finally:
         context.guard.disarm()
+    # past the guard, which would take looks at functions for the program's
+    commands = [source for source, _ in job.commands]
+    hangs = "" if followed.world is None else hangs_on_of(commands, followed.world, sources)
     # A fork has the thread that made it and no other: results of a program with threads would be wrong.
     threaded = forks is not None and watch.threaded
     context.send(
@@ -57,9 +64,21 @@ def run(job: BeliefsJob, context: JobContext) -> End:
             mismatch=mismatch,
             num_forked=0 if forks is None else forks.num_forked,
             windows=followed.windows,
+            hangs_on=hangs,
         )
     )
     return End(end="ok")
+
+
+def hangs_on_of(commands: Sequence[str], world: World, sources: Sources) -> HangsOn:
+    """On what of the process the outcomes of commands may hang, whose functions are those that a world has now."""
+    codes = []
+    for source in commands:
+        try:
+            codes.append(world.code(source, "single"))
+        except SyntaxError:  # the session shows it, and it runs nothing
+            continue
+    return hangs_on(codes, world.namespace, sources.is_own)
 
 
 def _choices(job: BeliefsJob, context: JobContext, sources: Sources) -> tuple[tuple[CommandChoice, ...], str | None]:

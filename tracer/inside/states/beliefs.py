@@ -53,12 +53,14 @@ class SessionBeliefs:
 
     ``states`` are the laws of the variables, one for each belief.
     ``windows`` are laws of the exact ones' outputs for a reader who saw a part of the session (``states.windows``).
+    ``world`` is the one that they were found in; None where draws were sampled, as nothing is exact there.
     """
 
     beliefs: tuple[CommandBelief, ...]
     failure: str | None
     windows: tuple[CommandWindow, ...] = ()
     states: tuple[CommandStates, ...] = ()
+    world: World | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,9 @@ def beliefs_of(
         states = [_states(belief, law.states) for belief, law in zip(beliefs, first.laws, strict=True)]
         # after the beliefs, in the same world: it has learnt what the commands do
         seen = () if first.world is None else window_laws(commands, beliefs, first.world, windows)
-        return SessionBeliefs(beliefs=beliefs, failure=first.failure, states=tuple(states), windows=seen)
+        return SessionBeliefs(
+            beliefs=beliefs, failure=first.failure, states=tuple(states), windows=seen, world=first.world
+        )
     passes = [first]
     # The first pass tells how long one takes. Another is begun only where it will probably end in time: one that is cut
     # off says nothing of the later outputs, and what it says of the others is not worth an overrun.

@@ -19,6 +19,9 @@ that lead from there."""
 Result = tuple[float, State, str, bool | None, str | None]
 """The fields of a ``StateResult``: records of which there are a million in a session are tuples."""
 
+HangsOn = Literal["", "order", "process"]
+"""On what of its process the outcomes of a session may hang: see ``process_facts``."""
+
 NEGLIGIBLE = 1e-9
 """Mass that was not followed and that still lets a decision hold for every state."""
 
