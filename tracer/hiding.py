@@ -65,7 +65,7 @@ class Believed:
         states: the law of the variables, one for each belief.
         windows: laws of the exact ones' outputs after the last few commands alone.
         failure: the reason why there are fewer beliefs than outputs, None if there are not.
-        num_differing: outputs whose law hangs on the process that finds it, and which have no belief for that.
+        differing: the commands whose output has a law that hangs on the process, and no belief for that.
     """
 
     choices: tuple[Choice, ...]
@@ -73,7 +73,7 @@ class Believed:
     states: tuple[BeliefStates, ...]
     windows: tuple[WindowBelief, ...]
     failure: str | None
-    num_differing: int = 0
+    differing: frozenset[int] = frozenset()
 
 
 def seed_of(config: TracerConfig, snippet: Snippet) -> int:
@@ -169,7 +169,7 @@ def believe(
     # No row without its choices: of draws that are not the session's, the beliefs after them would be false too.
     if report.mismatch is not None:
         raise Failed(Reason.DRAWS_DIFFER, report.mismatch)
-    report, num_differing = _without_differing(config, job, report, others)
+    report, apart = _without_differing(config, job, report, others)
     # a command has one segment at most that shows its output
     shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
     beliefs = tuple(
@@ -214,14 +214,14 @@ def believe(
         states=states,
         windows=windows,
         failure=report.failure,
-        num_differing=num_differing,
+        differing=apart,
     )
 
 
 def _without_differing(
     config: TracerConfig, job: BeliefsJob, report: BeliefsReport, others: Callable[[int], tuple[Worker, Program]]
-) -> tuple[BeliefsReport, int]:
-    """The report without laws that hang on the process, and how many these are."""
+) -> tuple[BeliefsReport, frozenset[int]]:
+    """The report without laws that hang on the process, and the commands that have these."""
 
     def ask(number: int) -> BeliefsReport:
         worker, program = others(number)
@@ -233,7 +233,7 @@ def _without_differing(
 
     found = differing(report, [partial(ask, number) for number in range(NUM_OTHERS[may_hang_on(report)])])
     if not found:
-        return report, 0
+        return report, found
     beliefs = [each.command not in found for each in report.beliefs]
     left = replace(
         report,
@@ -241,7 +241,7 @@ def _without_differing(
         states=tuple(compress(report.states, beliefs)),
         windows=tuple(each for each in report.windows if each.command not in found),
     )
-    return left, len(found)
+    return left, found
 
 
 def not_contradicted(believed: Believed, kept: Mapping[str, int]) -> Believed:

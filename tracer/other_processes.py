@@ -27,7 +27,7 @@ def may_hang_on(report: BeliefsReport) -> HangsOn:
     """Tell on what of the process the outcomes of a session may hang: by its code, and by the texts of its laws."""
     if report.hangs_on == "order":
         return "order"
-    texts = [outcome for belief in report.beliefs for outcome in belief.outcomes]
+    texts = [outcome for belief in (*report.beliefs, *report.silent) for outcome in belief.outcomes]
     if any(size > 1 for text in texts if "{" in text for size in set_sizes(text)):
         return "order"
     return "process" if report.hangs_on or any(map(_address.search, texts)) else ""
@@ -41,11 +41,12 @@ def differing(report: BeliefsReport, ask: Iterable[Callable[[], BeliefsReport]])
         ask: each follows all outcomes of the session once more, in a process of its own.
     """
     found: set[int] = set()
-    for other in ask:
-        laws = {belief.command: belief for belief in other().beliefs}
+    for each in ask:
+        other = each()
+        laws = {belief.command: belief for belief in (*other.beliefs, *other.silent)}
         found.update(
             belief.command
-            for belief in report.beliefs
+            for belief in (*report.beliefs, *report.silent)
             if belief.method != "sampled" and not _same(belief, laws.get(belief.command))
         )
     return frozenset(found)

@@ -65,6 +65,7 @@ def run(job: BeliefsJob, context: JobContext) -> End:
             num_forked=0 if forks is None else forks.num_forked,
             windows=followed.windows,
             hangs_on=hangs,
+            silent=followed.silent,
         )
     )
     return End(end="ok")

@@ -99,6 +99,7 @@ def run(job: DriveJob, context: JobContext) -> End:
         capture=prepared.capture,
         hide=job.hide,
         spare=spare,
+        unshown=job.unshown,
     )
     if job.from_file:
         prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
@@ -131,7 +132,7 @@ def run(job: DriveJob, context: JobContext) -> End:
                 results[-1] = replace(results[-1], stdout=results[-1].stdout + _exit_output(writer))
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
     except Restart as restart:
-        context.send(MustRestart(place=restart.place, reason=restart.reason.value))
+        context.send(MustRestart(place=restart.place, reason=restart.reason.value, tells=opening.has_hidden))
         return End(end="ok")
     except OutputFull:
         if not is_bounded:
@@ -167,6 +168,7 @@ def run(job: DriveJob, context: JobContext) -> End:
             calls=_calls(driver),
             in_call=tuple([command.call for command in writer.commands]),
             set_up=tuple(driver.set_up.names),
+            tells=writer.tells,
         )
     )
     return End(end="ok")

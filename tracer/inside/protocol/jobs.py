@@ -232,6 +232,7 @@ class DriveJob(Record):
     Attributes:
         follow: the depth of calls whose bodies are shown.
         hide: sources of commands whose output is not shown.
+        unshown: sources of commands whose output is not shown, each with the number of commands before it.
         whole: statements and functions to keep as one command.
         open_statements: False keeps each statement of the snippet as one command.
         open_comprehensions: all comprehensions are shown as loops.
@@ -249,6 +250,7 @@ class DriveJob(Record):
     program: Program
     follow: Count
     hide: tuple[str, ...] = ()
+    unshown: tuple[tuple[str, Count], ...] = ()
     whole: tuple[Place, ...] = ()
     open_statements: bool = True
     open_comprehensions: bool = False

@@ -53,6 +53,7 @@ class SessionBeliefs:
 
     ``states`` are the laws of the variables, one for each belief.
     ``windows`` are laws of the exact ones' outputs for a reader who saw a part of the session (``states.windows``).
+    ``silent`` are laws of commands that showed nothing and could have shown something.
     ``world`` is the one that they were found in; None where draws were sampled, as nothing is exact there.
     """
 
@@ -61,6 +62,7 @@ class SessionBeliefs:
     windows: tuple[CommandWindow, ...] = ()
     states: tuple[CommandStates, ...] = ()
     world: World | None = None
+    silent: tuple[CommandBelief, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,7 @@ class _Pass:
     world: World | None = None
 
     laws: list[_OutputLaw] = field(default_factory=list)
+    silent: list[_OutputLaw] = field(default_factory=list)
     failure: str | None = None
     sampled: bool = False
 
@@ -125,12 +128,17 @@ def beliefs_of(
         lazy = False
         first = _run_pass(commands, make_world, 0, max_seconds, lazy)
     if not first.sampled:
-        beliefs = _unsampled_beliefs(first)
+        beliefs = _unsampled_beliefs(first.laws)
         states = [_states(belief, law.states) for belief, law in zip(beliefs, first.laws, strict=True)]
         # after the beliefs, in the same world: it has learnt what the commands do
         seen = () if first.world is None else window_laws(commands, beliefs, first.world, windows)
         return SessionBeliefs(
-            beliefs=beliefs, failure=first.failure, states=tuple(states), windows=seen, world=first.world
+            beliefs=beliefs,
+            failure=first.failure,
+            states=tuple(states),
+            windows=seen,
+            world=first.world,
+            silent=_unsampled_beliefs(first.silent),
         )
     passes = [first]
     # The first pass tells how long one takes. Another is begun only where it will probably end in time: one that is cut
@@ -170,16 +178,17 @@ def _run_pass(commands: Commands, make_world: MakeWorld, seed: int, seconds: flo
             break
         finally:
             run.sampled = run.sampled or world.sampled
-        if joint is not None:
+        if joint is not None or len(law) > 1:
             missing = max(0.0, 1.0 - sum(law.values()))
-            run.laws.append(
+            into = run.silent if joint is None else run.laws
+            into.append(
                 _OutputLaw(
                     command=index,
                     mass_by_text=law,
                     log_mass=log_mass,
                     error=_largest_error(lost, missing),
                     # of sampled draws nobody wants them: what a state is there, another seed would not have
-                    states=StateLaw(absent="sampled") if run.sampled else _law_of(state_laws, joint),
+                    states=StateLaw(absent="sampled") if run.sampled or joint is None else _law_of(state_laws, joint),
                 )
             )
         if run.failure is not None:
@@ -217,10 +226,10 @@ def _largest_error(lost: float, missing: float) -> float:
     return min(1.0, (lost + missing) / (1.0 + lost))
 
 
-def _unsampled_beliefs(run: _Pass) -> tuple[CommandBelief, ...]:
+def _unsampled_beliefs(laws: Sequence[_OutputLaw]) -> tuple[CommandBelief, ...]:
     """The beliefs of a pass in which every draw was followed, or all but a known mass."""
     beliefs = []
-    for law in run.laws:
+    for law in laws:
         total = sum(law.mass_by_text.values())
         probabilities = {text: mass / total for text, mass in law.mass_by_text.items()}
         is_bounded = law.error > BOUNDED

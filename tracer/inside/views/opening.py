@@ -16,10 +16,14 @@ from __future__ import annotations
 import ast
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states.support import Outlook
 from trace_mine.tracer.inside.syntax.jumps import escapes
+
+ONE_OUTCOME = Outlook(True, frozenset())
+"""What is seen of a command where nothing is hidden: what it does."""
 
 # what ``isinstance`` would test; ``async`` forms are missing, since no coroutine's body is opened
 Loop = ast.While | ast.For
@@ -70,6 +74,19 @@ class Opening(ABC):
     @property
     def hides(self) -> bool:
         """True if outcomes are hidden, which no command's text may tell."""
+        return False
+
+    def outlook(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
+        """What could be seen of a command that is not in the session yet, in all states that agree with the text.
+
+        A command is written in another way where a doctest can't show it as it is. Where outcomes are hidden, that must
+        not hang on the outcome: the command is then written in the way that fits all of them. Elsewhere there is one.
+        """
+        return ONE_OUTCOME
+
+    @property
+    def has_hidden(self) -> bool:
+        """True if the session's text, so far, could have been another one, or hides one of several states."""
         return False
 
     # what may be opened

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import final
+from typing import Literal, final
 
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
@@ -21,7 +21,7 @@ from trace_mine.tracer.inside.states.paths import RunsDisagree
 from trace_mine.tracer.inside.states.questions import Questions
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
-from trace_mine.tracer.inside.states.support import Impossible, Support, agreed
+from trace_mine.tracer.inside.states.support import Impossible, Outlook, Support, agreed
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.jumps import escapes
@@ -33,6 +33,8 @@ LONGEST_LOOP = 1_000
 """Values of a loop's iterable that are taken to see if the loop has a first iteration in every state."""
 
 States = Sequence[State]
+
+UNKNOWN = Outlook(False, frozenset())
 
 _LOSSES = (Impossible, Refused, Spent, RunsDisagree, SyntaxError)
 """What ends a support."""
@@ -54,6 +56,7 @@ class OpensAgreed(Opening):
         self._loss: Reason | None = None
         self._support: Support | None = None
         self._lazy = True
+        self._has_hidden = False
         self._pushed: list[tuple[str, str]] = []
         self._questions: tuple[World, Questions] | None = None
         self._begin()
@@ -68,7 +71,8 @@ class OpensAgreed(Opening):
             self._fail(error)  # a lost support is no lost session: it shows less
 
     def _push(self, support: Support, source: str, shown: str) -> None:
-        support.push(source, shown)
+        law = support.push(source, shown)
+        self._has_hidden = self._has_hidden or len(law) > 1 or len(support.states) > 1
         # A sampled draw is one of many values: that the states agree on it would be no certainty.
         if not self._lazy and support.world.sampled:
             raise Refused
@@ -84,6 +88,7 @@ class OpensAgreed(Opening):
             self._begin()
             return
         self._failure = f"{type(error).__name__}: {error}"[:300]
+        self._has_hidden = True  # as far as is known
         # what was shown is no contradiction where it may be of the mass that was not followed
         is_spent = isinstance(error, Spent) or (isinstance(error, Impossible) and error.lost > NEGLIGIBLE)
         self._loss = Reason.OPENING_SPENT if is_spent else Reason.SUPPORT_LOST
@@ -104,6 +109,20 @@ class OpensAgreed(Opening):
     @property
     def hides(self) -> bool:
         return True
+
+    @property
+    def has_hidden(self) -> bool:
+        return self._has_hidden
+
+    def outlook(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
+        """See ``Opening``. Once the states are lost nothing is known: what a command does is one outcome of many."""
+        if self._support is None:
+            return UNKNOWN
+        try:
+            return self._support.look(source, mode)
+        except _LOSSES as error:
+            self._fail(error)
+            return self.outlook(source, mode)
 
     def _ask(self, question: Callable[[World, States], bool]) -> bool:
         """Answer a question for the states of the support; False where there is none, or it is too much to follow."""
@@ -205,7 +224,9 @@ class OpensAgreed(Opening):
             source = f"{name!r} in globals()"
             return lambda world, states: agreed(world, source, states) is not None
 
-        return frozenset(name for name in names if self._ask(question(name)))
+        told = frozenset(name for name in names if self._ask(question(name)))
+        # all or none where the states are lost on the way, which happens by the clock
+        return frozenset() if self._support is None else told
 
     # what was shown, and what is to be shown
 
