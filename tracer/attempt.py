@@ -18,8 +18,17 @@ from trace_mine.tracer.denials import Denial, denial_in, denial_of_script
 from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.focus_check import missed_focus
 from trace_mine.tracer.formats import repl
-from trace_mine.tracer.hiding import Believed, believe, draws_of, laws_of, not_contradicted, view_of
+from trace_mine.tracer.hiding import (
+    Believed,
+    believe,
+    draws_of,
+    laws_of,
+    not_contradicted,
+    view_of,
+    wants_beliefs,
+)
 from trace_mine.tracer.inside.protocol.answers import CommandBegun, DriveSummary, MustRestart
+from trace_mine.tracer.inside.protocol.choice_answers import BeliefsReport
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.native_records import events_of, outcome_word
@@ -136,7 +145,7 @@ class Attempt:
             files=self._files_that_ran(),
         )
         # before the replays: of an output that other processes may show otherwise it is not asked how this one came out
-        believed = None if self.lenient else self._believed(program, driven, steps, rendered)
+        believed = None if self.lenient else self._believed(run, program, driven, steps, rendered)
         replayed = replay_session(self.config, self.replays, session, lenient=self.lenient)
         failed.update(replayed.failed)
         if replayed.failed and at.command is None:
@@ -154,7 +163,7 @@ class Attempt:
             events=self._events(replayed.differing),
         )
         if self.lenient:
-            believed = self._believed(program, driven, steps, rendered)
+            believed = self._believed(run, program, driven, steps, rendered)
         if believed is None:
             return trace
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
@@ -173,7 +182,7 @@ class Attempt:
         )
 
     def _believed(
-        self, program: Program, driven: DriveSummary, steps: list[Step], rendered: repl.Rendered
+        self, run: Outcome, program: Program, driven: DriveSummary, steps: list[Step], rendered: repl.Rendered
     ) -> Believed | None:
         """The choices and beliefs of the session; None where it drew nothing.
 
@@ -184,7 +193,15 @@ class Attempt:
         if not driven.outcomes:
             return None
         believed = believe(
-            self.config, self.recorder, program, steps, rendered, driven.outcomes, partial(self._other_world, program)
+            self.config,
+            self.recorder,
+            program,
+            steps,
+            rendered,
+            driven.outcomes,
+            partial(self._other_world, program),
+            # of commands that stand in the row's set-up it knows nothing
+            next(iter(all_of(run, BeliefsReport)), None) if program.code == self.snippet.code else None,
         )
         if believed.differing and not self.lenient:
             # The first alone: what of the others differs once it is not shown is another question, and to answer it by
@@ -283,6 +300,7 @@ class Attempt:
                 # another result, which the checks notice
                 draws=draws_of(config, self.snippet),
                 laws=laws_of(config),
+                believes=wants_beliefs(config) and not (self.ends or self.lenient),
                 cpu_seconds=config.limits.cpu_seconds * BEFORE_LIMIT if self.ends else 0.0,
                 wall_seconds=config.limits.wall_seconds * BEFORE_LIMIT if self.ends else 0.0,
             )

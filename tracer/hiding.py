@@ -1,8 +1,9 @@
 """The parts of a view that concern jobs: who decides the draws of a run, what the driver may open, and the beliefs that
 are computed of a finished session.
 
-Choices and beliefs come from a job of their own. It gets the session's text and the outcomes of the draws, and nothing
-else that the driver knew, so that a belief depends on no more than a reader of the session sees.
+Choices and beliefs come from the session's text and the outcomes of the draws, and from nothing else that the driver
+knew, so that a belief depends on no more than a reader of the session sees. Where the driver's opening has followed the
+whole text, beliefs are its laws; a job of their own finds them otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import TypeVar
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.inside.protocol.choice_answers import AutomatonReport, BeliefsReport, SessionAutomaton
+from trace_mine.tracer.inside.protocol.codec import ProtocolError
+from trace_mine.tracer.inside.protocol.dialogue import check_beliefs
 from trace_mine.tracer.inside.protocol.jobs import (
     AutomatonJob,
     BeliefsJob,
@@ -144,6 +147,7 @@ def believe(
     rendered: repl.Rendered,
     outcomes: Sequence[DrawnOutcome],
     others: Callable[[int], tuple[Worker, Program]],
+    found: BeliefsReport | None = None,
 ) -> Believed:
     """The choices and beliefs of a session. An output whose law other processes don't find has none.
 
@@ -151,6 +155,8 @@ def believe(
         steps: the session's steps; their commands and outputs are all that the job gets of it.
         rendered: the session's text. A belief is about one segment of it: the output of its command.
         outcomes: the outcomes of the session's draws, in order.
+        found: what the process that wrote the session has found, where it followed all outcomes; a job of their own
+            finds them otherwise.
         others: gives the worker of a further world, from 0 to 2, and the program as it is run there.
 
     Raises:
@@ -165,7 +171,12 @@ def believe(
         windows=config.windows,
         max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
     )
-    report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch)
+    if found is None:
+        report = _followed(
+            config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch
+        )
+    else:
+        report = _of_the_job(job, found)
     # No row without its choices: of draws that are not the session's, the beliefs after them would be false too.
     if report.mismatch is not None:
         raise Failed(Reason.DRAWS_DIFFER, report.mismatch)
@@ -216,6 +227,24 @@ def believe(
         failure=report.failure,
         differing=apart,
     )
+
+
+def _of_the_job(job: BeliefsJob, report: BeliefsReport) -> BeliefsReport:
+    """A report that came beside a session, held to what an answer to the job would be.
+
+    Raises:
+        Failed: it speaks of another session.
+    """
+    try:
+        check_beliefs(job, report)
+    except ProtocolError as error:
+        raise Failed(Reason.INTEGRITY_FORGED, str(error)) from None
+    return report
+
+
+def wants_beliefs(config: TracerConfig) -> bool:
+    """Return True if the process that writes a session may find its beliefs: it has neither forks nor windows."""
+    return config.view.hides and not config.limits.forks and not config.windows
 
 
 def _without_differing(

@@ -241,6 +241,7 @@ class DriveJob(Record):
         from_file: definitions are compiled under the program's file and lines.
         as_file: the program's file is run by one command.
         view: what may be opened and shown; None: everything.
+        believes: beliefs are wanted, and sent beside the session where the view followed all that it hides.
         cpu_seconds, wall_seconds: when the run ends, with the session up to the command that runs then; 0: it does not.
             Such a run says which command begins, for one that is killed in it.
         stop_before: the command, counted from 1, before which the run ends; 0: none.
@@ -261,6 +262,7 @@ class DriveJob(Record):
     view: ViewRequest | None = None
     draws: Draws | None = None
     laws: Laws | None = None
+    believes: bool = False
     cpu_seconds: Seconds = 0.0
     wall_seconds: Seconds = 0.0
     stop_before: Count = 0

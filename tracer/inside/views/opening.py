@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states.beliefs import SessionBeliefs
 from trace_mine.tracer.inside.states.support import Outlook
 from trace_mine.tracer.inside.syntax.jumps import escapes
 
@@ -88,6 +89,17 @@ class Opening(ABC):
     def has_hidden(self) -> bool:
         """True if the session's text, so far, could have been another one, or hides one of several states."""
         return False
+
+    def beliefs(self, commands: Sequence[tuple[str, str]]) -> SessionBeliefs | None:
+        """The beliefs of the session as it was written, where the opening has followed all that it hides.
+
+        Args:
+            commands: source and output of each of its commands.
+
+        Returns:
+            None where it lost track of the states, or follows none.
+        """
+        return None
 
     # what may be opened
 
