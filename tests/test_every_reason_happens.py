@@ -27,6 +27,7 @@ from trace_mine.corpus.mined.discovery import Survey
 from trace_mine.corpus.mined.files import read, walk
 from trace_mine.corpus.mined.ignore_file import IGNORE_FILE, IgnoreRules, ignore_lines
 from trace_mine.corpus.mined.miner import Mined, MineOptions
+from trace_mine.corpus.mined.tag_version import describe
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
 from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions, generate_unit
@@ -158,6 +159,15 @@ TRACING: dict[Reason, Program] = {
         source="from random import random\nprint(random() < 0.5)\n", view="branch", code="left = (n for n in [1])"
     ),
     Reason.UNFAITHFUL: Program(source=HELD + "".join(REDIRECTED.format(n) for n in range(11))),
+    # no doctest shows the traceback that one of two outcomes has
+    Reason.TELLS_OUTCOME: Program(
+        source="from random import random\nx = 'a' if random() < 0.5 else 'a\\tb'\nassert len(x) > 4, x\n",
+        view="branch",
+    ),
+    # a traceback can't be left out
+    Reason.OUTCOMES_DIFFER: Program(
+        source="from random import random\nclass A:\n    pass\nassert random() > 0.001, A()\n", view="branch"
+    ),
 }
 """Programs that give no session."""
 
@@ -243,6 +253,10 @@ LESS: dict[Reason, Program] = {
         "for i in range(40):\n    x.append((lambda: random() < 0.5)())\n    y = sorted(range(3000))[0]\n"
         "print(len(x))\n",
         view="branch",
+    ),
+    # of two outcomes that could be shown one holds an address
+    Reason.OUTCOMES_DIFFER: Program(
+        source="from random import random\nclass A:\n    pass\nprint(A() if random() < 0.001 else 1)\n", view="branch"
     ),
     # what the command leaves outside the namespace is gone when it is run again for its other outcome
     Reason.BELIEFS_END_EARLY: Program(
@@ -457,6 +471,12 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
         ((_, drop),) = Survey(root, is_ignored=IgnoreRules(ignore_lines(root)).ignores).counts.examples
         return drop
 
+    def damaged(root: Path) -> Drop:
+        (root / ".git").mkdir()
+        drop = describe(root)
+        assert isinstance(drop, Drop)
+        return drop
+
     return {
         Reason.IGNORED: ignored,
         Reason.UNREADABLE: linked("nowhere.py"),
@@ -472,6 +492,7 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
         Reason.TOO_SLOW: slow,
         Reason.BAD_NOTEBOOK: written("a.ipynb", b'{"cells": 1}'),
         Reason.TOO_DEEP: written("a.py", b"x = " + b"-" * 200_000 + b"1"),
+        Reason.DAMAGED_GIT: damaged,
     }
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from trace_mine.tracer.blame import blame, command_of
 from trace_mine.tracer.checks import NOTHING, result_difference
@@ -17,8 +18,17 @@ from trace_mine.tracer.denials import Denial, denial_in, denial_of_script
 from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.focus_check import missed_focus
 from trace_mine.tracer.formats import repl
-from trace_mine.tracer.hiding import believe, draws_of, laws_of, not_contradicted, view_of
+from trace_mine.tracer.hiding import (
+    Believed,
+    believe,
+    draws_of,
+    laws_of,
+    not_contradicted,
+    view_of,
+    wants_beliefs,
+)
 from trace_mine.tracer.inside.protocol.answers import CommandBegun, DriveSummary, MustRestart
+from trace_mine.tracer.inside.protocol.choice_answers import BeliefsReport
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.native_records import events_of, outcome_word
@@ -26,6 +36,7 @@ from trace_mine.tracer.own_frames import account_of
 from trace_mine.tracer.path_check import PathMismatch, check_paths
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
 from trace_mine.tracer.replays.jails import ReplayJails
+from trace_mine.tracer.replays.reader import WORLDS
 from trace_mine.tracer.rounds import (
     Again,
     Blame,
@@ -47,6 +58,8 @@ from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
 
 _word = re.compile(r"\w+")
 
+MOST_UNSHOWN = 12
+"""Outputs of a session that are left out because other processes could show others, each found in a session more."""
 BEFORE_LIMIT, KILLED_AT = 0.2, 0.3
 """The parts of its limits after which a run ends by itself, where its session so far is wanted, and after which it is
 killed where it did not (a call of C code that never returns). Its replays take as much again."""
@@ -94,7 +107,7 @@ class Attempt:
         """
         program = program_of(self.config, self.snippet, self.recorder)
         run = self._drive(program)
-        driven = _summary_of(run, self.plan)
+        driven = _summary_of(run, self.plan, lenient=self.lenient)
         # Said by the process that runs the program: believed where it is asked for alone, as nothing is compared then.
         if bool(driven.ended) != self.ends:
             raise Failed(self.native.limit or Reason.INTEGRITY_FORGED, "the run came to another end than it was to")
@@ -131,6 +144,8 @@ class Attempt:
             noticed=self.native.result.noticed,
             files=self._files_that_ran(),
         )
+        # before the replays: of an output that other processes may show otherwise it is not asked how this one came out
+        believed = None if self.lenient else self._believed(run, program, driven, steps, rendered)
         replayed = replay_session(self.config, self.replays, session, lenient=self.lenient)
         failed.update(replayed.failed)
         if replayed.failed and at.command is None:
@@ -147,14 +162,16 @@ class Attempt:
             missed_focus=missed,
             events=self._events(replayed.differing),
         )
-        if not driven.outcomes:
+        if self.lenient:
+            believed = self._believed(run, program, driven, steps, rendered)
+        if believed is None:
             return trace
-        believed = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
-        believed = not_contradicted(believed, driven.kept)
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole)
         if believed.failure is not None:
             kept[Reason.BELIEFS_END_EARLY.value] = 1
+        if believed.differing:
+            kept[Reason.OUTCOMES_DIFFER.value] = len(believed.differing)
         return replace(
             trace,
             choices=believed.choices,
@@ -163,6 +180,44 @@ class Attempt:
             windows=believed.windows,
             kept_whole=kept,
         )
+
+    def _believed(
+        self, run: Outcome, program: Program, driven: DriveSummary, steps: list[Step], rendered: repl.Rendered
+    ) -> Believed | None:
+        """The choices and beliefs of the session; None where it drew nothing.
+
+        Raises:
+            Again: what a command could have shown hangs on the process. It is not to be shown, whatever it did show.
+            Failed: it would be shown all the same.
+        """
+        if not driven.outcomes:
+            return None
+        believed = believe(
+            self.config,
+            self.recorder,
+            program,
+            steps,
+            rendered,
+            driven.outcomes,
+            partial(self._other_world, program),
+            # of commands that stand in the row's set-up it knows nothing
+            next(iter(all_of(run, BeliefsReport)), None) if program.code == self.snippet.code else None,
+        )
+        if believed.differing and not self.lenient:
+            # The first alone: what of the others differs once it is not shown is another question, and to answer it by
+            # what was shown would tell that.
+            first = min(believed.differing)
+            source, plan = driven.commands[first].source, self.plan
+            if (source, first) in plan.unshown or len(plan.unshown) == MOST_UNSHOWN:
+                raise Failed(Reason.OUTCOMES_DIFFER, f"{source!r} shows what hangs on the process")
+            reasons = (*plan.reasons, Reason.OUTCOMES_DIFFER.value)
+            raise Again(replace(plan, unshown=(*plan.unshown, (source, first)), reasons=reasons))
+        return not_contradicted(believed, driven.kept)
+
+    def _other_world(self, program: Program, number: int) -> tuple[Worker, Program]:
+        """A world beside the recording one, and the program as it is run there."""
+        worker = self.replays.worker(WORLDS[number])
+        return worker, replace(program_of(self.config, self.snippet, worker), code=program.code)
 
     def _set_up(self, driven: DriveSummary) -> str:
         """The source that runs before the first command: the snippet's, and the names that opened bodies need.
@@ -232,6 +287,7 @@ class Attempt:
                 hide=tuple(
                     sorted(plan.hide)
                 ),  # sorted, so that equal plans are equal bytes under any hash seed of ours
+                unshown=plan.unshown,
                 whole=plan.whole,
                 open_statements=plan.open_statements,
                 open_comprehensions=config.comprehensions,
@@ -244,6 +300,7 @@ class Attempt:
                 # another result, which the checks notice
                 draws=draws_of(config, self.snippet),
                 laws=laws_of(config),
+                believes=wants_beliefs(config) and not (self.ends or self.lenient),
                 cpu_seconds=config.limits.cpu_seconds * BEFORE_LIMIT if self.ends else 0.0,
                 wall_seconds=config.limits.wall_seconds * BEFORE_LIMIT if self.ends else 0.0,
             )
@@ -358,8 +415,8 @@ def _differs(failed: dict[str, str], at: Blame) -> Differs:
     return Differs(reason, evidence, at)
 
 
-def _summary_of(run: Outcome, plan: Plan) -> DriveSummary:
-    """The summary of a session that was written.
+def _summary_of(run: Outcome, plan: Plan, *, lenient: bool) -> DriveSummary:
+    """The summary of a session that was written. One that tells hidden outcomes is for looking at alone (``lenient``).
 
     Raises:
         Again: the driver asks for a restart with something kept whole.
@@ -369,6 +426,11 @@ def _summary_of(run: Outcome, plan: Plan) -> DriveSummary:
     # A driver that finds out late that a construct can't be opened has executed part of it already, and executing the
     # rest as one command would run that part twice. So it asks for a new run instead of going on.
     for restart in all_of(run, MustRestart):
+        if restart.tells and not lenient:
+            where = f"{restart.place.path}:{restart.place.line}"
+            raise Failed(Reason.TELLS_OUTCOME, f"{restart.reason} at {where} was met with outcomes hidden")
         raise Again(with_whole(plan, restart.place, restart.reason))
     (summary,) = all_of(run, DriveSummary)
+    if summary.tells and not lenient:
+        raise Failed(Reason.TELLS_OUTCOME, "a command is written in a way that hangs on a hidden outcome")
     return summary

@@ -1,8 +1,9 @@
 """The parts of a view that concern jobs: who decides the draws of a run, what the driver may open, and the beliefs that
 are computed of a finished session.
 
-Choices and beliefs come from a job of their own. It gets the session's text and the outcomes of the draws, and nothing
-else that the driver knew, so that a belief depends on no more than a reader of the session sees.
+Choices and beliefs come from the session's text and the outcomes of the draws, and from nothing else that the driver
+knew, so that a belief depends on no more than a reader of the session sees. Where the driver's opening has followed the
+whole text, beliefs are its laws; a job of their own finds them otherwise.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from typing import TypeVar
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.inside.protocol.choice_answers import AutomatonReport, BeliefsReport, SessionAutomaton
+from trace_mine.tracer.inside.protocol.codec import ProtocolError
+from trace_mine.tracer.inside.protocol.dialogue import check_beliefs
 from trace_mine.tracer.inside.protocol.jobs import (
     AutomatonJob,
     BeliefsJob,
@@ -29,6 +33,9 @@ from trace_mine.tracer.inside.protocol.jobs import (
     ViewRequest,
 )
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states.records import HangsOn
+from trace_mine.tracer.other_processes import differing, may_hang_on
+from trace_mine.tracer.replays.reader import WORLDS
 from trace_mine.tracer.rounds import Failed, result_of
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Belief, BeliefStates, Choice, Snippet, Step, WindowBelief
@@ -43,6 +50,8 @@ BELIEF_SHARE = 0.6
 """The share of a run's CPU limit that beliefs may take.
 
 Past it they end early, which is better than the end of the run: that would lose those that were found."""
+NUM_OTHERS: dict[HangsOn, int] = {"": 0, "process": 1, "order": len(WORLDS)}
+"""Further processes in which outcomes are followed, by what they may hang on."""
 BELIEF_SEEDS = 64
 """Runs over which beliefs are averaged where a draw can't be enumerated.
 
@@ -59,6 +68,7 @@ class Believed:
         states: the law of the variables, one for each belief.
         windows: laws of the exact ones' outputs after the last few commands alone.
         failure: the reason why there are fewer beliefs than outputs, None if there are not.
+        differing: the commands whose output has a law that hangs on the process, and no belief for that.
     """
 
     choices: tuple[Choice, ...]
@@ -66,6 +76,7 @@ class Believed:
     states: tuple[BeliefStates, ...]
     windows: tuple[WindowBelief, ...]
     failure: str | None
+    differing: frozenset[int] = frozenset()
 
 
 def seed_of(config: TracerConfig, snippet: Snippet) -> int:
@@ -135,13 +146,18 @@ def believe(
     steps: list[Step],
     rendered: repl.Rendered,
     outcomes: Sequence[DrawnOutcome],
+    others: Callable[[int], tuple[Worker, Program]],
+    found: BeliefsReport | None = None,
 ) -> Believed:
-    """The choices and beliefs of a session.
+    """The choices and beliefs of a session. An output whose law other processes don't find has none.
 
     Args:
         steps: the session's steps; their commands and outputs are all that the job gets of it.
         rendered: the session's text. A belief is about one segment of it: the output of its command.
         outcomes: the outcomes of the session's draws, in order.
+        found: what the process that wrote the session has found, where it followed all outcomes; a job of their own
+            finds them otherwise.
+        others: gives the worker of a further world, from 0 to 2, and the program as it is run there.
 
     Raises:
         Failed: the job itself failed, or the session's draws are not those that were recorded.
@@ -155,10 +171,16 @@ def believe(
         windows=config.windows,
         max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
     )
-    report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch)
+    if found is None:
+        report = _followed(
+            config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch
+        )
+    else:
+        report = _of_the_job(job, found)
     # No row without its choices: of draws that are not the session's, the beliefs after them would be false too.
     if report.mismatch is not None:
         raise Failed(Reason.DRAWS_DIFFER, report.mismatch)
+    report, apart = _without_differing(config, job, report, others)
     # a command has one segment at most that shows its output
     shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
     beliefs = tuple(
@@ -202,7 +224,58 @@ def believe(
         )
         for law in report.states
     )
-    return Believed(choices=choices, beliefs=beliefs, states=states, windows=windows, failure=report.failure)
+    return Believed(
+        choices=choices,
+        beliefs=beliefs,
+        states=states,
+        windows=windows,
+        failure=report.failure,
+        differing=apart,
+    )
+
+
+def _of_the_job(job: BeliefsJob, report: BeliefsReport) -> BeliefsReport:
+    """A report that came beside a session, held to what an answer to the job would be.
+
+    Raises:
+        Failed: it speaks of another session.
+    """
+    try:
+        check_beliefs(job, report)
+    except ProtocolError as error:
+        raise Failed(Reason.INTEGRITY_FORGED, str(error)) from None
+    return report
+
+
+def wants_beliefs(config: TracerConfig) -> bool:
+    """Return True if the process that writes a session may find its beliefs: it has neither forks nor windows."""
+    return config.view.hides and not config.limits.forks and not config.windows
+
+
+def _without_differing(
+    config: TracerConfig, job: BeliefsJob, report: BeliefsReport, others: Callable[[int], tuple[Worker, Program]]
+) -> tuple[BeliefsReport, frozenset[int]]:
+    """The report without laws that hang on the process, and the commands that have these."""
+
+    def ask(number: int) -> BeliefsReport:
+        worker, program = others(number)
+        again = replace(job, program=program, outcomes=None, windows=(), num_seeds=1)
+        try:
+            return _followed(config, worker, again, "beliefs", BeliefsReport, lambda report: report.failure)
+        except Failed:  # the other world found no law at all
+            return BeliefsReport(beliefs=(), failure=None, choices=(), mismatch=None, num_forked=0)
+
+    found = differing(report, [partial(ask, number) for number in range(NUM_OTHERS[may_hang_on(report)])])
+    if not found:
+        return report, found
+    beliefs = [each.command not in found for each in report.beliefs]
+    left = replace(
+        report,
+        beliefs=tuple(compress(report.beliefs, beliefs)),
+        states=tuple(compress(report.states, beliefs)),
+        windows=tuple(each for each in report.windows if each.command not in found),
+    )
+    return left, found
 
 
 def not_contradicted(believed: Believed, kept: Mapping[str, int]) -> Believed:

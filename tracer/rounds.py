@@ -97,6 +97,7 @@ class Plan:
         open_statements: False keeps each statement of the snippet as one command.
         whole: statements and functions that are kept as one command.
         hide: sources of commands whose output is not shown.
+        unshown: the same of single commands, each with the number of those before it.
         reasons: words of ``Reason`` for all that the plan leaves out, one for each round before this one.
 
     Raises:
@@ -107,6 +108,7 @@ class Plan:
     open_statements: bool = True
     whole: tuple[Place, ...] = ()
     hide: frozenset[str] = frozenset()
+    unshown: tuple[tuple[str, int], ...] = ()
     reasons: tuple[str, ...] = ()
     as_file: bool = False
 

@@ -42,6 +42,8 @@ class PlanSearch:
         plan: the plan of the next attempt.
         spent: the seconds of CPU that the snippet's runs took so far.
         most_seconds: after so many no more is opened.
+        is_fixed: no construct is kept whole for a failed check, nor for want of time: which ones these are may hang on
+            outcomes that the session hides, and its text would tell them. Such a session is none.
         opening: False from the last plan on, after which no other is left to try.
         first: the plan by which a check failed for the first time, before anything was kept whole for that.
         tried: constructs that were kept whole for a check that failed.
@@ -53,6 +55,7 @@ class PlanSearch:
     plan: Plan
     spent: Callable[[], float]
     most_seconds: float
+    is_fixed: bool = False
     opening: bool = True
     first: Plan | None = None
     tried: list[Place] = field(default_factory=list)
@@ -100,6 +103,8 @@ class PlanSearch:
         raise Failed(Reason.UNFAITHFUL, f"still failing after {MAX_ROUNDS} rounds: {reasons}")
 
     def _written_again(self, again: Again) -> None:
+        if again.plan.unshown != self.plan.unshown:
+            self._rounds -= 1  # these have a limit of their own
         self.plan = again.plan
         # Only a replay that differs leaves it open who is to blame; the other reasons name a construct.
         if self.plan.reasons[-1:] == (Reason.REPLAY_DIFFERS.value,):
@@ -118,6 +123,8 @@ class PlanSearch:
         if drop.reason in (Reason.RESULT_DIFFERS, Reason.PATH_DIFFERS) and self.native.unstable is None:
             self.native = self.again(self.native)
             return
+        if self.is_fixed:
+            raise differs
         if self.first is None:
             self.first = self.plan
         if self._before is not None and self._before[1] == drop.evidence:
@@ -144,9 +151,9 @@ class PlanSearch:
         """Make every statement of the snippet one command, and follow no call.
 
         Raises:
-            Failed: they are already.
+            Failed: they are already, or the plan is fixed.
         """
-        if not self.opening:
+        if not self.opening or self.is_fixed:
             raise failed
         self.opening = False
         # before what was kept whole for failed checks, which did not help

@@ -281,6 +281,7 @@ class Tracer:
             opening=opening,
             spent=lambda: self._cpu_spent() - before,
             most_seconds=ROUNDS_IN_FULL * config.limits.cpu_seconds,
+            is_fixed=bool(native.result.outcomes),
         )
         try:
             return _in_focus(search.trace())

@@ -22,6 +22,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from trace_mine.corpus.mined.packaging_files import PACKAGING_SECONDS, PackagingFiles, dig
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import Drop
 
 TOOLS = {
     "setuptools-scm": "next",
@@ -90,7 +92,9 @@ def version_of_tags(packaging: PackagingFiles, checkout: Path, version: str | No
         return version
     described = _archived(packaging)
     if described is None:
-        described = packaging.within_limits(".git", lambda: describe(checkout), None, PACKAGING_SECONDS)
+        # a drop is noted there, under ``.git``: the command says so among the files that could not be read
+        found = packaging.within_limits(".git", lambda: describe(checkout), None, PACKAGING_SECONDS)
+        described = None if isinstance(found, Drop) else found
     return version if described is None else _written(described, *_style(packaging, tool))
 
 
@@ -198,35 +202,52 @@ def _version_of(tag: str) -> Version | None:
     return None
 
 
-def describe(checkout: Path) -> DescribedCommit | None:
-    """Find the tag that is nearest to the commit of a checkout's HEAD, by git's files; None where there is none.
+def describe(checkout: Path) -> DescribedCommit | Drop | None:
+    """Find the tag that is nearest to the commit of a checkout's HEAD, by git's files.
 
     Args:
         checkout: the folder with ``.git``.
+
+    Returns:
+        None where there is none: no repository of its own, no commit, no tag that is a version. A drop where git's
+        files say one thing and lack another, or can't be read.
     """
+    if not (checkout / ".git").is_dir():
+        return None  # a worktree's or a submodule's files are elsewhere, see ``provenance.find_commit``
     try:
         # imported here: few repositories ask for it, and a reader that is shown no checkout has no such package
         from dulwich.objects import Commit
         from dulwich.repo import Repo
-
+    except ImportError:
+        return None
+    try:
         with Repo(str(checkout)) as repository:
+            references = repository.get_refs()
             tagged: dict[bytes, Version] = {}
-            names = [name for name in sorted(repository.get_refs()) if name.startswith(b"refs/tags/")]
+            names = [name for name in sorted(references) if name.startswith(b"refs/tags/")]
             for name in names[:MAX_TAGS]:
                 version = _version_of(name.removeprefix(b"refs/tags/").decode("utf-8", "replace"))
                 if version is not None:
                     commit = bytes(repository.get_peeled(name))
                     tagged[commit] = max(version, tagged.get(commit, version))
-            head = repository.head()
+            # before the first commit HEAD names a branch that is not there
+            if not tagged or (b"HEAD" not in references and _names_a_branch(checkout)):
+                return None
+            ends = repository.get_shallow()  # their parents are not there, as git knows
 
             def read(commit: bytes) -> tuple[int, list[bytes]]:
                 made = repository[commit]
-                assert isinstance(made, Commit)
-                return made.commit_time, list(made.parents)
+                if not isinstance(made, Commit):
+                    raise ValueError(f"{commit[:64]!r} is no commit")
+                return made.commit_time, [] if commit in ends else list(made.parents)
 
-            return _nearest(head, tagged, read) if tagged else None
-    except Exception:  # git's files are hostile, and dulwich raises whatever their bytes make it raise
-        return None
+            return _nearest(repository.head(), tagged, read)
+    except Exception as error:  # git's files are hostile, and dulwich raises whatever their bytes make it raise
+        return Drop(reason=Reason.DAMAGED_GIT, evidence=f"{type(error).__name__}: {error}"[:200])
+
+
+def _names_a_branch(checkout: Path) -> bool:
+    return (checkout / ".git" / "HEAD").read_bytes()[:5] == b"ref: "
 
 
 Read = Callable[[bytes], tuple[int, list[bytes]]]

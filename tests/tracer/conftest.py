@@ -24,7 +24,8 @@ from trace_mine.tracer.inside.protocol.answers import ANSWERS, End
 from trace_mine.tracer.inside.protocol.codec import from_json
 from trace_mine.tracer.inside.protocol.jobs import JOBS, DriveJob, Job, NativeJob, Program
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.replays.jails import ReplayJails
+from trace_mine.tracer.replays.jails import WORLD_SEEDS, ReplayJails
+from trace_mine.tracer.replays.reader import WORLDS
 from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.sandbox.bundle import bundle_sources
 from trace_mine.tracer.sandbox.conversation import Conversation, TalkPipes
@@ -248,8 +249,9 @@ class PlainReplays(ReplayJails):
 
     def worker(self, kind: str) -> Any:
         if kind not in self._workers:
-            if kind == "other world":
-                made: Any = PlainWorker(self._config.python, 4_242, self._paths, lambda: self._config.limits)
+            if kind in WORLDS:
+                seed = WORLD_SEEDS.get(kind, 4_242)
+                made: Any = PlainWorker(self._config.python, seed, self._paths, lambda: self._config.limits)
             else:
                 made = PlainReplayer(self._config.python, 4_242, self._paths)
             self._workers[kind] = made

@@ -146,6 +146,14 @@ class Reason(StrEnum):
     TOO_DEEP = "too_deep", _file("The source nests more deeply than the parser can follow.")
     # seconds of CPU time, so that load does not decide what a dataset has; those of ``corpus.mined.discovery``
     TOO_SLOW = "too_slow", _file("Reading the file took 20 s of CPU time, a thousand times what written source takes.")
+    DAMAGED_GIT = (
+        "damaged_git",
+        _file(
+            "The files of `.git` can't be read, or lack objects, so that the version is not known which a build would "
+            "make of tags; rows have none, or the one that the packaging files say.",
+            "Make the checkout anew (`git fsck` says what is wrong).",
+        ),
+    )
     SYNTAX_ERROR = (
         "syntax_error",
         _file(
@@ -617,6 +625,21 @@ class Reason(StrEnum):
         _less(
             "The session may be in more states than there was time to follow, so nothing more was opened.",
             "Raise --timeout.",
+        ),
+    )
+    OUTCOMES_DIFFER = (
+        "outcomes_differ",
+        _less(
+            "What a command could show hangs on the process that runs it (an address, the order of a set of texts), "
+            "whether or not what it did show does: that output is not shown, or there is no belief of it."
+        ),
+        _tracing("An output hangs on the process that runs it, whatever was drawn, and can't be left out."),
+    )
+    TELLS_OUTCOME = (
+        "tells_outcome",
+        _tracing(
+            "Where a draw had come out otherwise the session would be written in another way, which would tell an "
+            "outcome that it hides."
         ),
     )
     TRACING_ENDED = (

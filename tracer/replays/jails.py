@@ -10,7 +10,7 @@ from types import TracebackType
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.replays.reader import Jails
+from trace_mine.tracer.replays.reader import WORLDS, Jails
 from trace_mine.tracer.rounds import Failed
 from trace_mine.tracer.sandbox import Jail, Worker
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
@@ -24,13 +24,15 @@ THIRD_SEED = 90_210
 them once in six; under a third seed a quarter, and once in 36."""
 ORDER_SEEDS: dict[Jails, int] = {"order 1": 1, "order 2": 77, "order 3": 65_537, "order 4": 1_234_567}
 """The hash seeds of the jails for sessions that a set of few texts may decide (``set_orders``)."""
+WORLD_SEEDS: dict[Jails, int] = {"third world": 3_000_017, "fourth world": 5_309}
+"""Those of the jails in which outcomes are followed again (``other_processes``)."""
 
 
 def replaying_jail(config: TracerConfig, kind: Jails) -> Jail:
     """The jail that readers of this kind read in."""
     jail = jail_of(config, replaying=True)
-    if kind == "other world":
-        return jail
+    if kind in WORLDS:
+        return replace(jail, hash_seed=WORLD_SEEDS.get(kind, jail.hash_seed))
     jail = replace(jail, zygote="replayer", choices=False)
     if kind in ORDER_SEEDS:
         return replace(jail, hash_seed=ORDER_SEEDS[kind])
@@ -126,7 +128,7 @@ class ReplayJails:
     @property
     def cpu_spent(self) -> float:
         """The seconds of CPU that all replays took."""
-        return sum(each.cpu_of_replays for kind, each in self._workers.items() if kind != "other world")
+        return sum(each.cpu_of_replays for kind, each in self._workers.items() if kind not in WORLDS)
 
     @property
     def sandbox(self) -> dict[str, object] | None:

@@ -20,9 +20,22 @@ from trace_mine.tracer.sandbox.verdict import Report
 
 R = TypeVar("R")
 
-Jails = Literal["replayer", "fresh replayer", "other world", "order 1", "order 2", "order 3", "order 4"]
+Jails = Literal[
+    "replayer",
+    "fresh replayer",
+    "other world",
+    "third world",
+    "fourth world",
+    "order 1",
+    "order 2",
+    "order 3",
+    "order 4",
+]
 """Where a reader reads: in forks of a zygote that has imported the repository; of one that has imported nothing; in the
-recorder's kind of jail, which has our interceptors of draws; in jails as the first, each with another hash seed."""
+recorder's kind of jail, which has our interceptors of draws, and two more of these, each with another hash seed; in
+jails as the first, each with another hash seed."""
+WORLDS: tuple[Jails, ...] = ("other world", "third world", "fourth world")
+"""Jails of the recorder's kind, in which draws can be decided."""
 ORDERS: tuple[Jails, ...] = ("order 1", "order 2", "order 3", "order 4")
 
 

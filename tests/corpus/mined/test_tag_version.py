@@ -12,6 +12,7 @@ import pytest
 from packaging.version import Version
 
 from trace_mine.corpus.mined import tag_version
+from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.packaging_files import PackagingFiles
 from trace_mine.corpus.mined.tag_version import describe, version_of_tags
 
@@ -165,15 +166,74 @@ def test_an_archive_says_what_git_said(tmp_path: Path) -> None:
 
 
 def test_git_s_files_may_be_anything(tmp_path: Path) -> None:
+    """What is no repository, or has nothing to say, is silent; what is damaged is told."""
+
+    def noted() -> tuple[str | None, list[str]]:
+        packaging = PackagingFiles(tmp_path)
+        made = version_of_tags(packaging, tmp_path, "0")
+        return made, [f"{path}: {drop.reason}" for path, drop in packaging.drops.items()]
+
     (tmp_path / "pyproject.toml").write_text(SCM)
+    assert noted() == ("0", [])
+    (tmp_path / ".git").write_text("gitdir: /elsewhere\n")
+    assert noted() == ("0", []), "a worktree's files are elsewhere"
+    (tmp_path / ".git").unlink()
     (tmp_path / ".git").mkdir()
-    assert version(tmp_path) is None
+    assert noted() == ("0", [".git: damaged_git"])
     for name in ("objects", "refs/tags", "refs/heads"):
         (tmp_path / ".git" / name).mkdir(parents=True)
     (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    assert noted() == ("0", []), "it has no commit yet"
     (tmp_path / ".git" / "refs" / "heads" / "main").write_text("0" * 40)
+    assert noted() == ("0", []), "it has no tag"
     (tmp_path / ".git" / "refs" / "tags" / "v1.0").write_text("not a hash")
-    assert version(tmp_path, "0") == "0"
+    assert noted() == ("0", [".git: damaged_git"])
+
+
+@NEEDS_GIT
+@pytest.mark.parametrize("lost", ["object", "head", "config"])
+def test_a_damaged_checkout_is_told(
+    lost: str, tmp_path: Path, git: Git, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    git.commit()
+    git("tag", "v1.2.3")
+    git.commit()
+    git.commit()
+    assert version(tmp_path) == f"1.2.4.dev2+g{git('rev-parse', 'HEAD')[:9]}"
+    node = git("rev-parse", "HEAD~1")
+    folder = tmp_path / ".git"
+    if lost == "object":
+        (folder / "objects" / node[:2] / node[2:]).unlink()
+    elif lost == "head":
+        (folder / "HEAD").write_bytes(b"\0\xff")
+    else:
+        (folder / "config").write_bytes(b"[core\n\xff")
+    packaging = PackagingFiles(tmp_path)
+    assert version_of_tags(packaging, tmp_path, None) is None
+    assert packaging.drops[".git"].reason == "damaged_git" and packaging.drops[".git"].evidence
+    tmp_path.chmod(0o755)  # for the jail's user
+    options = MineOptions(entries=("doctest",), environment="none")
+    mined = Mined([str(tmp_path)], options, tmp_path_factory.mktemp("staging"))
+    [*mined.units()]
+    notes = mined.notes()
+    assert notes["files"]["unreadable"] == {"damaged_git": 1}, "stats.json has it, and the report says so"
+    assert notes["files"]["examples"][0]["path"] == ".git"
+
+
+@NEEDS_GIT
+def test_a_shallow_clone_ends_where_git_ends(tmp_path: Path) -> None:
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    (origin / "pyproject.toml").write_text(SCM)
+    git = Git(origin)
+    for number in range(4):
+        git.commit()
+        git("tag", f"v1.{number}")
+    git.commit()
+    git("clone", "-q", "--depth", "2", "--no-single-branch", origin.as_uri(), str(clone))
+    shallow = PackagingFiles(clone)
+    (clone / "pyproject.toml").write_text(SCM)
+    assert version_of_tags(shallow, clone, None) == version(origin) and not shallow.drops
 
 
 @pytest.mark.parametrize(

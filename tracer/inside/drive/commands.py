@@ -30,6 +30,7 @@ class Command:
         path, line, depth, call: where it comes from, see ``Position``.
         begun: numbers of the calls that begin with it: its text has them as comments.
         piece: index of the program's piece.
+        is_one: nothing that is hidden decides what it shows.
         place: number of the construct that it comes from, see ``Places``.
         num_texts: how many texts the piece had printed after it (``SessionWriter.printed``).
         printed: the characters of these texts; counted when the piece is done.
@@ -44,6 +45,7 @@ class Command:
         "echoed",
         "error",
         "exception",
+        "is_one",
         "kind",
         "line",
         "num_texts",
@@ -64,6 +66,7 @@ class Command:
         self.error: str | None = None
         self.exception: BaseException | None = None
         self.raised = False
+        self.is_one = True
         self.echoed = False
         self.wrote: list[str] = []
         self.changes: dict[str, str | None] = {}

@@ -51,7 +51,11 @@ def run_expression(context: DriveContext, node: ast.Expr, frame: Frame) -> None:
 def _echo_result(context: DriveContext, result: ast.expr, frame: Frame, at_prompt: bool) -> None:
     """Show the value that an opened call returned, where a prompt would echo it."""
     value = context.variables.peek(result)
-    if not at_prompt or value is None or value is missing:
+    # None is shown by nothing; where another value could stand there, the command must
+    is_silent = value is None and (
+        not context.opening.hides or context.opening.opens_test(f"{expression(result)} is None")
+    )
+    if not at_prompt or is_silent or value is missing:
         return
     context.writer.take_back_reveal(expression(result))
     context.evaluate(context.text(result, frame), frame, echo="native")

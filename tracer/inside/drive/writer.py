@@ -28,15 +28,19 @@ from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
 from trace_mine.tracer.inside.program import Capture, OutputFull, Sources
 from trace_mine.tracer.inside.protocol.answers import CommandKind
+from trace_mine.tracer.inside.states.records import LONGEST_ECHO, Oddity
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.text import indented
 from trace_mine.tracer.inside.views.opening import Opening
 
-LONGEST_ECHO = 2_000
-"""Characters of an echo; a longer one is bound to the spare variable instead of shown."""
-
 Echo = Literal["native", "safe"]
 """The rule by which the value of an expression is shown, see ``SessionWriter.evaluate``."""
+_HIDE_ECHO: dict[Echo, frozenset[Oddity]] = {
+    "native": frozenset(("echo hidden",)),
+    "safe": frozenset(("echo hidden", "echo unsafe")),
+}
+_CAPTURED: frozenset[Oddity] = frozenset(("cut output", "no doctest"))
+"""What a doctest can show of a command that captures its output, and of no other one."""
 
 
 class SessionWriter:
@@ -49,6 +53,9 @@ class SessionWriter:
         flags: compiler flags of the program's ``from __future__`` imports.
         sources: finds the trees of functions, those that commands define included.
         hide: sources of commands and reveals whose output must not be shown: it differs in a replay.
+        unshown: sources of such, each with its place among the commands, whose output must not be shown there: another
+            one is possible, which differs. Where outcomes are hidden it is not what is shown that decides.
+        tells: a command is written in a way that hangs on a hidden outcome.
         spare: the variable that takes values which the session does not show.
         commands: the emitted commands, in order.
         places: the constructs that the commands come from.
@@ -71,11 +78,14 @@ class SessionWriter:
         capture: Capture,
         hide: Iterable[str],
         spare: str,
+        unshown: Iterable[tuple[str, int]] = (),
     ) -> None:
         self.variables = variables
         self.flags = flags
         self.sources = sources
         self.hide = frozenset(hide)
+        self.unshown = tuple(unshown)
+        self.tells = False
         self.spare = spare
         self.commands: list[Command] = []
         self.places = Places()
@@ -212,7 +222,7 @@ class SessionWriter:
         value: object = None
         try:
             value = eval(self._compile(source, "eval"), self.variables.namespace)
-            if wrapper is not None and type(value) is not bool:
+            if wrapper is not None and self._wraps(source, value):
                 # the snippet's ``__bool__``, once as in the native run: tests/samples/side_effects.py prints in it
                 value = bool(value)
                 command.source = source = f"{wrapper}({source})"
@@ -220,17 +230,40 @@ class SessionWriter:
             raise
         except BaseException as error:
             command.exception, command.raised = error, True
+            if wrapper is not None and self._wraps(source, True):
+                command.source = source = f"{wrapper}({source})"
         printed = self._capture.take()
         self.printed.append(printed)
         self.last_value = value
+        outlook = self._opening.outlook(source)
+        # as the opening says where outcomes are hidden, and by what happened elsewhere
+        hidden = self._is_unshown(source) or (not outlook.is_one and not _HIDE_ECHO[echo].isdisjoint(outlook.oddities))
         echoed = "" if command.exception is not None else self._echo(source, value, echo)
-        command.output = printed + (echoed or "")
-        command.echoed = bool(echoed)
-        if echoed is None:
+        if echoed is None and not hidden:
+            hidden = True
+            self.tells = self.tells or not outlook.is_one
+        command.output = printed + ("" if hidden else echoed or "")
+        command.echoed = bool(echoed) and not hidden
+        if hidden:
             command.source = f"{self.spare} = {source}"
-            self.variables.namespace[self.spare] = value
-        self._finish(command, (), reveal)
+            if command.exception is None:
+                self.variables.namespace[self.spare] = value
+        # what is printed is hidden as well, where it may be that which differs
+        is_unshown = self._is_unshown(source) and self._opening.outlook(command.source).shows
+        self._finish(command, (), reveal, is_unshown=is_unshown)
         return command
+
+    def _wraps(self, source: str, value: object) -> bool:
+        """Return True if a test is written with ``bool`` around it: its value is none, or could be none."""
+        outlook = self._opening.outlook(source, "eval")
+        is_bool = type(value) is bool
+        wraps = not is_bool if outlook.is_one else "no bool" in outlook.oddities
+        self.tells = self.tells or not (wraps or is_bool)
+        return wraps or not is_bool
+
+    def _is_unshown(self, source: str) -> bool:
+        """Return True if the output of the next command, which this is, must not be shown."""
+        return any(source == hidden and len(self.commands) == number for hidden, number in self.unshown)
 
     def _begun(self, command: Command) -> Command:
         """Have a command say which calls begin with it."""
@@ -256,15 +289,30 @@ class SessionWriter:
         builtins._ = value  # type: ignore[attr-defined]  # a later command of the program may read ``_``
         return text + "\n"
 
-    def _finish(self, command: Command, writes: Iterable[str], reveal: bool) -> None:
+    def _finish(self, command: Command, writes: Iterable[str], reveal: bool, *, is_unshown: bool = False) -> None:
         """Record an executed command that binds ``writes``, and show the reveals that are due, if ``reveal``.
+
+        What it printed is not shown if it ``is_unshown``.
 
         The order matters: the opening gets the command before the variables are compared, so that a view which hides
         outcomes judges by the text that a reader has; reveals come last, since they show the values just compared.
         """
         error = command.exception
         binds = list(writes)
-        shown_by = [] if doctext.is_showable(command.output) else [self._capture_output(command)]
+        outlook = self._opening.outlook(command.source)
+        command.is_one = outlook.is_one
+        captures = not doctext.is_showable(command.output)
+        if not outlook.is_one:
+            # one way of writing it for all outcomes; of those that no way fits some may not be told from others
+            is_odd = captures or (error is not None and bool(command.output))
+            captures = not _CAPTURED.isdisjoint(outlook.oddities)
+            self.tells = self.tells or "no message" in outlook.oddities or (is_odd and not captures)
+            self.tells = self.tells or doctext.has_printed_frames(command.output)
+            captures = captures or not doctext.is_showable(command.output)
+        is_unshown = is_unshown or self._is_unshown(command.source)
+        shown_by = [self._capture_output(command)] if captures or is_unshown else []
+        if is_unshown:
+            shown_by.clear()
         message: str | None = ""
         if error is not None:
             message = self.message_of(error)
@@ -367,7 +415,12 @@ class SessionWriter:
     # changes to what was emitted
 
     def take_back_reveal(self, source: str) -> None:
-        """Take back a reveal that the next command, the program's own echo of this expression, repeats."""
+        """Take back a reveal that the next command, the program's own echo of this expression, repeats.
+
+        Not where outcomes are hidden: if there is an echo may hang on what the reveal showed.
+        """
+        if self._opening.hides:
+            return
         for index in range(len(self.commands) - 1, -1, -1):
             command = self.commands[index]
             if command.kind == "reveal" and command.source == source:
@@ -378,6 +431,7 @@ class SessionWriter:
 
     def take_back(self, command: Command) -> None:
         """Take back a command that changed nothing: in a replay it would change nothing either."""
+        self.tells = self.tells or not command.is_one
         self.commands.remove(command)
         self.beginning = command.begun
 
@@ -425,6 +479,7 @@ class SessionWriter:
         command, namespace = self.commands[index], self.variables.namespace
         if command.error is None:
             return self._guarded_name(command)  # rewritten before, by an inner handler or ``with``
+        self.tells = self.tells or not command.is_one
         assert command.exception is not None  # its handler runs
         later = "\n".join(each.source for each in self.commands[index + 1 :])
         number = 1
@@ -451,6 +506,7 @@ class SessionWriter:
 
     def put_inside(self, command: Command, name: str) -> None:
         """Rewrite a command that ran so that it runs where an exception is being handled, which a variable holds."""
+        self.tells = self.tells or not command.is_one
         command.source = f"try:\n    raise {name}\nexcept BaseException:\n{indented(command.source)}"
 
     def let_go(self, index: int) -> None:
@@ -509,6 +565,8 @@ class SessionWriter:
 
     def show_by_command(self, source: str) -> None:
         """Execute a name, or a call of ``print``, as a command; what it shows is no output of the program."""
+        if self._is_unshown(source):
+            return
         reveal = Command(source, "reveal", self._position, self._piece)
         reveal.echoed = not source.startswith("print(")
         exec(self._compile(source, "single"), self.variables.namespace)

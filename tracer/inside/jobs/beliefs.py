@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from trace_mine.tracer.inside.draws.deciders import DrawMismatch
 from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.jobs.worlds import THREADED, import_first, make_world, pool_of
@@ -9,8 +12,10 @@ from trace_mine.tracer.inside.program import Sources
 from trace_mine.tracer.inside.protocol.answers import End
 from trace_mine.tracer.inside.protocol.choice_answers import BeliefsReport, CommandChoice
 from trace_mine.tracer.inside.protocol.jobs import BeliefsJob
-from trace_mine.tracer.inside.states.beliefs import beliefs_of, choices_of
+from trace_mine.tracer.inside.states.beliefs import SessionBeliefs, beliefs_of, choices_of
 from trace_mine.tracer.inside.states.fork_watch import watch
+from trace_mine.tracer.inside.states.process_facts import hangs_on
+from trace_mine.tracer.inside.states.records import HangsOn
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.world import World
 
@@ -47,19 +52,50 @@ def run(job: BeliefsJob, context: JobContext) -> End:
     finally:
         context.guard.disarm()
     # A fork has the thread that made it and no other: results of a program with threads would be wrong.
-    threaded = forks is not None and watch.threaded
-    context.send(
-        BeliefsReport(
-            beliefs=followed.beliefs,
-            states=followed.states,
-            failure=THREADED if threaded else followed.failure,
-            choices=choices,
-            mismatch=mismatch,
-            num_forked=0 if forks is None else forks.num_forked,
-            windows=followed.windows,
-        )
-    )
+    if forks is not None and watch.threaded:
+        followed = replace(followed, failure=THREADED)
+    # past the guard, which would take looks at functions for the program's
+    report = report_of(followed, choices, mismatch, [source for source, _ in job.commands], sources)
+    context.send(report if forks is None else replace(report, num_forked=forks.num_forked))
     return End(end="ok")
+
+
+def report_of(
+    followed: SessionBeliefs,
+    choices: tuple[CommandChoice, ...],
+    mismatch: str | None,
+    commands: Sequence[str],
+    sources: Sources,
+) -> BeliefsReport:
+    """The answer that has these beliefs and choices. Not to be called under the guard, as it looks at functions.
+
+    Args:
+        mismatch: how the session's draws differ from those that were recorded; None where they don't.
+        commands: the session's.
+        sources: tell which files are the repository's.
+    """
+    return BeliefsReport(
+        beliefs=followed.beliefs,
+        states=followed.states,
+        failure=followed.failure,
+        choices=choices,
+        mismatch=mismatch,
+        num_forked=0,
+        windows=followed.windows,
+        hangs_on="" if followed.world is None else _hangs_on(commands, followed.world, sources),
+        silent=followed.silent,
+    )
+
+
+def _hangs_on(commands: Sequence[str], world: World, sources: Sources) -> HangsOn:
+    """On what of the process the outcomes of commands may hang, whose functions are those that a world has now."""
+    codes = []
+    for source in commands:
+        try:
+            codes.append(world.code(source, "single"))
+        except SyntaxError:  # the session shows it, and it runs nothing
+            continue
+    return hangs_on(codes, world.namespace, sources.is_own)
 
 
 def _choices(job: BeliefsJob, context: JobContext, sources: Sources) -> tuple[tuple[CommandChoice, ...], str | None]:

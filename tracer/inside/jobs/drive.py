@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NoReturn
 
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch
 from trace_mine.tracer.inside.drive.commands import Command
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
 from trace_mine.tracer.inside.drive.driver import Driver
@@ -25,6 +26,7 @@ from trace_mine.tracer.inside.drive.set_up import SessionSetUp
 from trace_mine.tracer.inside.drive.uncaught import show_uncaught
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.drive.writer import SessionWriter
+from trace_mine.tracer.inside.jobs.beliefs import report_of
 from trace_mine.tracer.inside.jobs.context import (
     JobContext,
     Prepared,
@@ -51,11 +53,16 @@ from trace_mine.tracer.inside.protocol.answers import (
     SessionCommand,
     columns_of,
 )
+from trace_mine.tracer.inside.protocol.choice_answers import CommandChoice
 from trace_mine.tracer.inside.protocol.codec import to_json
-from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
+from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome, DriveJob, Piece, Place, Program
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states.beliefs import SessionBeliefs, choices_of
 from trace_mine.tracer.inside.states.budget import spent_seconds
+from trace_mine.tracer.inside.states.records import Spent
+from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.world import World
+from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.syntax.current_exception import ASKS, asked_for
 from trace_mine.tracer.inside.syntax.parsed import read_tree
@@ -99,6 +106,7 @@ def run(job: DriveJob, context: JobContext) -> End:
         capture=prepared.capture,
         hide=job.hide,
         spare=spare,
+        unshown=job.unshown,
     )
     if job.from_file:
         prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
@@ -124,14 +132,17 @@ def run(job: DriveJob, context: JobContext) -> End:
         writer.begins = _Begins(job.stop_before, context.send, stop)
         end_early(stop, cpu_seconds=job.cpu_seconds, wall_seconds=job.wall_seconds)
     context.guard.arm()
+    followed: tuple[SessionBeliefs, tuple[CommandChoice, ...]] | None = None
     try:
         with drawing(job.draws, job.laws) as decider:
             results = [_run_file(writer, names)] if job.as_file else _drive_pieces(driver, job.program, names)
             if prepared.has_exit_functions and not job.program.single and results:
                 results[-1] = replace(results[-1], stdout=results[-1].stdout + _exit_output(writer))
+        if job.believes and not writer.tells:
+            followed = _followed(writer, opening, outcomes_of(decider))
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
     except Restart as restart:
-        context.send(MustRestart(place=restart.place, reason=restart.reason.value))
+        context.send(MustRestart(place=restart.place, reason=restart.reason.value, tells=opening.has_hidden))
         return End(end="ok")
     except OutputFull:
         if not is_bounded:
@@ -167,9 +178,32 @@ def run(job: DriveJob, context: JobContext) -> End:
             calls=_calls(driver),
             in_call=tuple([command.call for command in writer.commands]),
             set_up=tuple(driver.set_up.names),
+            tells=writer.tells,
         )
     )
+    if followed is not None:
+        found, choices = followed
+        context.send(report_of(found, choices, None, [command.source for command in writer.commands], prepared.sources))
     return End(end="ok")
+
+
+def _followed(
+    writer: SessionWriter, opening: Opening, outcomes: Sequence[DrawnOutcome]
+) -> tuple[SessionBeliefs, tuple[CommandChoice, ...]] | None:
+    """The beliefs of the session and the choices that its draws made; None where a job of their own has to find them.
+
+    The opening followed the session's text and nothing else, as that job would.
+    """
+    commands = [
+        (each.source, each.error if each.error is not None else doctext.shown(each.output)) for each in writer.commands
+    ]
+    found = opening.beliefs(commands) if outcomes else None
+    if found is None or found.world is None:
+        return None
+    try:
+        return found, choices_of(commands, found.world, outcomes)
+    except (DrawMismatch, CannotSnapshot, Spent):  # this process has run the session already, and may remember it
+        return None
 
 
 @dataclass(slots=True)

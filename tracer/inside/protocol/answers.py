@@ -384,7 +384,8 @@ class DriveSummary(Record):
     command the number of the innermost of them around it (from 1; 0: none), ``printed`` how many characters the program
     had printed after it since its piece began. ``in_call`` has the number of the call that it belongs to (from 1 in
     ``calls``; 0: none), ``functions`` are those of the calls, each once.
-    ``set_up`` are the names that the row's set-up binds for them.
+    ``set_up`` are the names that the row's set-up binds for them. ``tells``: a command is written in a way that hangs
+    on a hidden outcome.
     """
 
     commands: tuple[SessionCommand, ...]
@@ -406,6 +407,7 @@ class DriveSummary(Record):
     calls: tuple[FollowedCall, ...] = ()
     in_call: tuple[Count, ...] = ()
     set_up: Annotated[tuple[SetUpName, ...], AtMost(1_000)] = ()
+    tells: bool = False
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
@@ -436,10 +438,14 @@ class CommandBegun(Record):
 
 @record
 class MustRestart(Record):
-    """The session has to be written again, with this place kept as one command."""
+    """The session has to be written again, with this place kept as one command.
+
+    ``tells``: outcomes were hidden when that was found out, and may decide over it.
+    """
 
     place: Place
     reason: Word
+    tells: bool = False
 
     def agree(self) -> None:
         _check_reasons((self.reason,))

@@ -110,7 +110,9 @@ class BeliefsReport(Record):
 
     ``failure`` says why there are fewer beliefs than outputs, ``mismatch`` how the session's draws differ from the
     recorded ones, so that there are no choices; both are None where all is well. ``num_forked`` counts forks.
-    ``states`` are the laws of the variables, one for each belief.
+    ``states`` are the laws of the variables, one for each belief. ``hangs_on`` says on what of the process outcomes may
+    hang, so that another process has to be asked (``states.process_facts``). ``silent`` are laws of commands that
+    showed nothing and could have shown something, which are no beliefs of a row.
     """
 
     beliefs: tuple[CommandBelief, ...]
@@ -120,6 +122,8 @@ class BeliefsReport(Record):
     num_forked: Count
     windows: tuple[CommandWindow, ...] = ()
     states: tuple[CommandStates, ...] = ()
+    hangs_on: Literal["", "order", "process"] = ""
+    silent: tuple[CommandBelief, ...] = ()
 
 
 @record

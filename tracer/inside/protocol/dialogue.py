@@ -39,7 +39,7 @@ from trace_mine.tracer.inside.protocol.jobs import (
 
 ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
     NativeJob: (NativeFrames,),
-    DriveJob: (CommandBegun,),
+    DriveJob: (CommandBegun, BeliefsReport),
     ReplayJob: (),
     BeliefsJob: (),
     SamplesJob: (SampledTexts,),
@@ -108,7 +108,7 @@ def _check_references(job: Job, answer: Record) -> None:
             _at_most("commands", len(answer.commands), len(job.commands))
             _at_most("watched values", len(answer.values), len(answer.commands))
         case BeliefsJob(), BeliefsReport():
-            _check_beliefs(job, answer)
+            check_beliefs(job, answer)
         case SamplesJob(), SampledTexts():
             _at_most("texts", len(answer.texts), len(job.commands))
         case PathJob(), PathReport():
@@ -118,7 +118,14 @@ def _check_references(job: Job, answer: Record) -> None:
                 raise ProtocolError("expected an automaton of the job's commands, got one of others")
 
 
-def _check_beliefs(job: BeliefsJob, report: BeliefsReport) -> None:
+def check_beliefs(job: BeliefsJob, report: BeliefsReport) -> None:
+    """Check that beliefs are of a job's commands.
+
+    Raises:
+        ProtocolError: they are not.
+    """
+    for law in report.silent:
+        _below("CommandBelief.command", law.command, job.commands)
     for choice in report.choices:
         _below("CommandChoice.command", choice.command, job.commands)
     last = -1
@@ -130,8 +137,8 @@ def _check_beliefs(job: BeliefsJob, report: BeliefsReport) -> None:
         last = belief.command
     if [law.command for law in report.states] != [belief.command for belief in report.beliefs]:
         raise ProtocolError("expected a law of states for each belief, in their order")
-    for law, belief in zip(report.states, report.beliefs, strict=True):
-        for number in law.outcomes:
+    for joint, belief in zip(report.states, report.beliefs, strict=True):
+        for number in joint.outcomes:
             _below("CommandStates.outcomes", number, belief.outcomes)
 
 

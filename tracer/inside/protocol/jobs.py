@@ -232,6 +232,7 @@ class DriveJob(Record):
     Attributes:
         follow: the depth of calls whose bodies are shown.
         hide: sources of commands whose output is not shown.
+        unshown: sources of commands whose output is not shown, each with the number of commands before it.
         whole: statements and functions to keep as one command.
         open_statements: False keeps each statement of the snippet as one command.
         open_comprehensions: all comprehensions are shown as loops.
@@ -240,6 +241,7 @@ class DriveJob(Record):
         from_file: definitions are compiled under the program's file and lines.
         as_file: the program's file is run by one command.
         view: what may be opened and shown; None: everything.
+        believes: beliefs are wanted, and sent beside the session where the view followed all that it hides.
         cpu_seconds, wall_seconds: when the run ends, with the session up to the command that runs then; 0: it does not.
             Such a run says which command begins, for one that is killed in it.
         stop_before: the command, counted from 1, before which the run ends; 0: none.
@@ -249,6 +251,7 @@ class DriveJob(Record):
     program: Program
     follow: Count
     hide: tuple[str, ...] = ()
+    unshown: tuple[tuple[str, Count], ...] = ()
     whole: tuple[Place, ...] = ()
     open_statements: bool = True
     open_comprehensions: bool = False
@@ -259,6 +262,7 @@ class DriveJob(Record):
     view: ViewRequest | None = None
     draws: Draws | None = None
     laws: Laws | None = None
+    believes: bool = False
     cpu_seconds: Seconds = 0.0
     wall_seconds: Seconds = 0.0
     stop_before: Count = 0

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from trace_mine.tracer.inside.draws.deciders import Pinned, using
@@ -53,12 +53,16 @@ class SessionBeliefs:
 
     ``states`` are the laws of the variables, one for each belief.
     ``windows`` are laws of the exact ones' outputs for a reader who saw a part of the session (``states.windows``).
+    ``silent`` are laws of commands that showed nothing and could have shown something.
+    ``world`` is the one that they were found in; None where draws were sampled, as nothing is exact there.
     """
 
     beliefs: tuple[CommandBelief, ...]
     failure: str | None
     windows: tuple[CommandWindow, ...] = ()
     states: tuple[CommandStates, ...] = ()
+    world: World | None = None
+    silent: tuple[CommandBelief, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,28 +74,103 @@ class _OutputLaw:
         mass_by_text: the mass of each text; all of it together is less than 1 where mass was not followed.
         log_mass: the logarithm of the mass of all outputs before this one: the evidence for the pass's sampled draws.
         error: the largest error that mass not followed can cause in a probability of this law.
-        states: the joint law of the variables and the output.
+        joint: the mass of each state after the command with its text; None where the command showed nothing.
     """
 
     command: int
     mass_by_text: Mapping[str, float]
     log_mass: float
     error: float
-    states: StateLaw
+    joint: JointMass | None
+
+
+class OutputLaws:
+    """The laws of a session's outputs, as a support meets them.
+
+    Attributes:
+        support: the one that the commands are run from.
+        laws: of commands that showed something.
+        silent: of commands that showed nothing and could have shown something.
+    """
+
+    def __init__(self, support: Support) -> None:
+        self.support = support
+        self.laws: list[_OutputLaw] = []
+        self.silent: list[_OutputLaw] = []
+
+    def push(self, command: int, source: str, output: str) -> dict[str, float]:
+        """Run a command from the support's states, keep those that agree with its output, and gives its law.
+
+        Args:
+            command: its index in the session.
+            source: its text.
+            output: what it showed.
+
+        Raises:
+            Impossible: no state agrees. The law is right all the same: it was found before the output contradicted it.
+            Spent, RunsDisagree: see ``World.run``; there is no law.
+        """
+        support = self.support
+        # Both are read before the command runs: the belief at an output is conditioned on those before it alone.
+        log_mass, lost = support.log_mass, support.lost
+        joint = JointMass() if output else None
+        try:
+            law = support.push(source, output, joint)
+        except Impossible as error:
+            self._add(command, error.law, log_mass, lost, joint)
+            raise
+        self._add(command, law, log_mass, lost, joint)
+        return law
+
+    def _add(self, command: int, law: dict[str, float], log_mass: float, lost: float, joint: JointMass | None) -> None:
+        if joint is None and len(law) < 2:
+            return
+        missing = max(0.0, 1.0 - sum(law.values()))
+        made = _OutputLaw(
+            command=command, mass_by_text=law, log_mass=log_mass, error=_largest_error(lost, missing), joint=joint
+        )
+        (self.silent if joint is None else self.laws).append(made)
+
+    def beliefs(self, failure: str | None = None, numbers: Mapping[int, int] | None = None) -> SessionBeliefs:
+        """The beliefs where every draw was followed, or all but a known mass.
+
+        Args:
+            failure: why there are no more of them.
+            numbers: by the indices that commands had, those that they have in the session; None: the same ones.
+        """
+        state_laws = StateLaws(self.support.world)
+        laws, silent = _renumbered(self.laws, numbers), _renumbered(self.silent, numbers)
+        beliefs = _unsampled_beliefs(laws)
+        states = [_states(belief, _law_of(state_laws, law.joint)) for belief, law in zip(beliefs, laws, strict=True)]
+        return SessionBeliefs(
+            beliefs=beliefs,
+            failure=failure,
+            states=tuple(states),
+            world=self.support.world,
+            silent=_unsampled_beliefs(silent),
+        )
+
+
+def _renumbered(laws: Sequence[_OutputLaw], numbers: Mapping[int, int] | None) -> Sequence[_OutputLaw]:
+    if numbers is None:
+        return laws
+    return [replace(law, command=numbers[law.command]) for law in laws]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Pass:
     """One pass over the commands with one seed: the laws met so far, why it ended early, and if a draw was sampled.
 
-    ``world`` is the one that it ran in, with what that learnt of the commands; None where there was none.
+    ``found`` is None where there is no world to find them in.
     """
 
-    world: World | None = None
-
-    laws: list[_OutputLaw] = field(default_factory=list)
+    found: OutputLaws | None = None
     failure: str | None = None
     sampled: bool = False
+
+    @property
+    def laws(self) -> Sequence[_OutputLaw]:
+        return () if self.found is None else self.found.laws
 
 
 def beliefs_of(
@@ -123,11 +202,11 @@ def beliefs_of(
         lazy = False
         first = _run_pass(commands, make_world, 0, max_seconds, lazy)
     if not first.sampled:
-        beliefs = _unsampled_beliefs(first)
-        states = [_states(belief, law.states) for belief, law in zip(beliefs, first.laws, strict=True)]
+        if first.found is None:
+            return SessionBeliefs(beliefs=(), failure=first.failure)
+        made = first.found.beliefs(first.failure)
         # after the beliefs, in the same world: it has learnt what the commands do
-        seen = () if first.world is None else window_laws(commands, beliefs, first.world, windows)
-        return SessionBeliefs(beliefs=beliefs, failure=first.failure, states=tuple(states), windows=seen)
+        return replace(made, windows=window_laws(commands, made.beliefs, first.found.support.world, windows))
     passes = [first]
     # The first pass tells how long one takes. Another is begun only where it will probably end in time: one that is cut
     # off says nothing of the later outputs, and what it says of the others is not worth an overrun.
@@ -145,45 +224,24 @@ def _run_pass(commands: Commands, make_world: MakeWorld, seed: int, seconds: flo
     """Run the commands from every state that agrees with the outputs, with one seed for sampled draws."""
     run = _Pass()
     try:
-        run.world = world = make_world(seed, seconds, lazy)
-        support = Support(world)
-        state_laws = StateLaws(world)
+        world = make_world(seed, seconds, lazy)
+        run.found = OutputLaws(Support(world))
     except (CannotSnapshot, Spent) as error:
         run.failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
         return run
     for index, (source, output) in enumerate(commands):
-        # Both are read before the command runs: the belief at an output is conditioned on those before it alone.
-        log_mass, lost = support.log_mass, support.lost
-        joint = JointMass() if output else None
         try:
-            law = support.push(source, output, joint)
-        except Impossible as error:
-            # The law is still right: it was found before the output contradicted it.
-            run.failure = f"Impossible: {error}"[:FAILURE_CHARACTERS]
-            law = error.law
-        except (Spent, RunsDisagree, SyntaxError) as error:
+            run.found.push(index, source, output)
+        except (Impossible, Spent, RunsDisagree, SyntaxError) as error:
             run.failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
             break
         finally:
             run.sampled = run.sampled or world.sampled
-        if joint is not None:
-            missing = max(0.0, 1.0 - sum(law.values()))
-            run.laws.append(
-                _OutputLaw(
-                    command=index,
-                    mass_by_text=law,
-                    log_mass=log_mass,
-                    error=_largest_error(lost, missing),
-                    # of sampled draws nobody wants them: what a state is there, another seed would not have
-                    states=StateLaw(absent="sampled") if run.sampled else _law_of(state_laws, joint),
-                )
-            )
-        if run.failure is not None:
-            break
     return run
 
 
-def _law_of(state_laws: StateLaws, joint: JointMass) -> StateLaw:
+def _law_of(state_laws: StateLaws, joint: JointMass | None) -> StateLaw:
+    assert joint is not None  # of a command that showed something
     try:
         return state_laws.law(joint)
     except (Spent, Refused):  # a state that is a way to it, run again
@@ -213,10 +271,10 @@ def _largest_error(lost: float, missing: float) -> float:
     return min(1.0, (lost + missing) / (1.0 + lost))
 
 
-def _unsampled_beliefs(run: _Pass) -> tuple[CommandBelief, ...]:
+def _unsampled_beliefs(laws: Sequence[_OutputLaw]) -> tuple[CommandBelief, ...]:
     """The beliefs of a pass in which every draw was followed, or all but a known mass."""
     beliefs = []
-    for law in run.laws:
+    for law in laws:
         total = sum(law.mass_by_text.values())
         probabilities = {text: mass / total for text, mass in law.mass_by_text.items()}
         is_bounded = law.error > BOUNDED

@@ -115,6 +115,10 @@ class Interpreter:
         weighs: True if weights and printed text matter (beliefs). Otherwise a state counts once, however it is reached
             and whatever was printed on the way (look-ahead), so that there are fewer.
 
+    Attributes:
+        sources: the commands that were run.
+        cuts_output: some states printed something and raised then, which shows the traceback alone.
+
     Raises:
         TooMuch: by each method, where there is more to follow than the limits above allow.
     """
@@ -124,6 +128,8 @@ class Interpreter:
         self._weighs = weighs
         # ``part`` echoes expression statements, as a prompt does inside of a compound statement; look-ahead shows none
         self._mode: Mode = "part" if weighs else "exec"
+        self.sources: set[str] = set()
+        self.cuts_output = False
         self._num_iterators = 0
         self._steps_left: float = MOST_STEPS[weighs]
         self._num_turns = 0
@@ -145,12 +151,14 @@ class Interpreter:
     def command(self, source: str, mass: Mass) -> Flow:
         """Run one command from each state."""
         flow = Flow()
+        self.sources.add(source)
         self._count(mass)
         for (state, text), weight in mass.items():
             unexplored, results = self._follow(source, self._mode, state)
             flow.lost += weight * unexplored
             for probability, end, more, _, raised in results:
                 into = flow.raises if raised else flow.after
+                self.cuts_output = self.cuts_output or bool(raised and text)
                 # A doctest shows of a command that raises the traceback alone, and not what it printed before.
                 self._add(into, end, more if raised else text + more, weight * probability)
         return flow
@@ -204,12 +212,14 @@ class Interpreter:
         true: Mass = {}
         false: Mass = {}
         source = _source_of(test)
+        self.sources.add(source)
         self._count(mass)
         for (state, text), weight in mass.items():
             unexplored, results = self._follow(source, "eval", state)
             flow.lost += weight * unexplored
             for probability, end, more, value, raised in results:
                 into = flow.raises if raised else true if value else false
+                self.cuts_output = self.cuts_output or bool(raised and text)
                 self._add(into, end, more if raised else text + more, weight * probability)
         return true, false, flow
 
@@ -245,12 +255,15 @@ class Interpreter:
             going: Mass = {}
             ended: Mass = {}
             left = Flow()
+            step = f"{target} = next({name})"
+            self.sources.add(step)
             self._count(mass)
             for (state, text), weight in mass.items():
-                unexplored, results = self._follow(f"{target} = next({name})", self._mode, state)
+                unexplored, results = self._follow(step, self._mode, state)
                 left.lost += weight * unexplored
                 for probability, end, more, _, raised in results:
                     into = ended if raised == "StopIteration" else left.raises if raised else going
+                    self.cuts_output = self.cuts_output or bool(text and into is left.raises)
                     shown = more if into is left.raises else text if raised else text + more
                     self._add(into, end, shown, weight * probability)
             return going, ended, left

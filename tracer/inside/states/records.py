@@ -19,6 +19,22 @@ that lead from there."""
 Result = tuple[float, State, str, bool | None, str | None]
 """The fields of a ``StateResult``: records of which there are a million in a session are tuples."""
 
+HangsOn = Literal["", "order", "process"]
+"""On what of its process the outcomes of a session may hang: see ``process_facts``."""
+
+Oddity = Literal["no bool", "echo hidden", "echo unsafe", "cut output", "no doctest", "no message"]
+"""What an outcome of a command has for which a session writes the command in another way:
+
+``no bool``      a test's value is something else than a bool, which ``bool`` turns into one
+``echo hidden``  the echo has an address, or is long
+``echo unsafe``  the ``repr`` of the value that is echoed runs code of the program, or is another one in another process
+``cut output``   it prints and raises, of which a doctest shows the traceback alone
+``no doctest``   no doctest can show what it prints
+``no message``   no doctest can show the message of the exception that it raises
+"""
+LONGEST_ECHO = 2_000
+"""Characters of an echo that a session shows."""
+
 NEGLIGIBLE = 1e-9
 """Mass that was not followed and that still lets a decision hold for every state."""
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State
+from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Oddity, State
 from trace_mine.tracer.inside.states.world import World
 
 MOST_SNAPSHOTS = 4_096
@@ -46,6 +47,21 @@ class Joint(Protocol):
     def add(self, state: State, text: str, mass: float) -> None:
         """Add to the mass of a state with a text."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a command has that was not run yet.
+
+    Attributes:
+        is_one: it has one outcome alone: it shows the same whatever is hidden.
+        oddities: what some outcome has for which a session writes the command in another way.
+        shows: some outcome shows a text.
+    """
+
+    is_one: bool
+    oddities: frozenset[Oddity]
+    shows: bool = True
 
 
 class Support:
@@ -129,6 +145,29 @@ class Support:
         self.lost = (lost + total - remaining) / remaining
         self.log_mass += math.log(remaining)
         return law
+
+    def look(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
+        """Run the command from all states and keep them as they are: what may be seen of it, before it is seen.
+
+        Oddities are those of all runs of the command so far. Which these were follows from the text, too.
+
+        Raises:
+            Spent, RunsDisagree: see ``World.run``.
+        """
+        self._choose_form()
+        seen: set[tuple[str, bool | None, str | None]] = set()
+        lost = 0.0
+        for state in self.states:
+            unexplored, results = self.world.follow(source, mode, state, self._turn + 1)
+            lost += unexplored
+            seen.update((text, value, raised) for _, _, text, value, raised in results)
+        oddities = frozenset(self.world.oddities.get(source, ()))
+        is_one = len(seen) == 1 and lost <= NEGLIGIBLE
+        if is_one and oddities:
+            # outcomes that look alike may differ in what is not shown: what was printed above a traceback
+            (state, *others) = self.states
+            is_one = not others and self.world.run(source, mode, state, self._turn + 1).num_paths == 1
+        return Outlook(is_one, oddities, any(text for text, _, _ in seen))
 
     def _choose_form(self) -> None:
         """Have states as numbers where there are many."""

@@ -28,10 +28,21 @@ from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull
 from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
-from trace_mine.tracer.inside.states.interpreter import Interpreter, TooMuch, statements_of
+from trace_mine.tracer.inside.states.interpreter import Flow, Interpreter, TooMuch, statements_of
 from trace_mine.tracer.inside.states.packing import Full, Packing, PlainNamespace
 from trace_mine.tracer.inside.states.paths import Explored, RunsDisagree, explore
-from trace_mine.tracer.inside.states.records import Mode, Reach, Refused, Result, RunAgain, Spent, State, StateResult
+from trace_mine.tracer.inside.states.records import (
+    LONGEST_ECHO,
+    Mode,
+    Oddity,
+    Reach,
+    Refused,
+    Result,
+    RunAgain,
+    Spent,
+    State,
+    StateResult,
+)
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot, Snapshots
 from trace_mine.tracer.inside.states.tables import Table, names_of_command
 from trace_mine.tracer.inside.syntax import doctext
@@ -41,6 +52,9 @@ Ran = tuple[bytes | int | None, str, bool | None, str | None, int]
 the exception's class, and the number of characters that it printed. Plain data, as it may come from a fork."""
 
 Key = tuple[str, Mode, State]
+
+_OF_WHOLE: frozenset[Oddity] = frozenset(("cut output", "no message"))
+"""Oddities of a statement that the construct around it has, too."""
 
 
 class World:
@@ -67,6 +81,7 @@ class World:
         sampled: True once some run has sampled a draw.
         num_runs: the number of runs, ``num_forked`` of which went on from a fork point.
         packs: states are numbers where they can be. Set by who has many of them.
+        oddities: for commands what some outcome has for which it is written in another way, from whatever state.
 
     Raises:
         CannotSnapshot: the namespace at the start has no snapshot; there is no way to it that could be run again.
@@ -108,6 +123,7 @@ class World:
         self._reaches: dict[Key | tuple[Key, int], Reach] = {}
         self._showable: dict[tuple[str, State], bool] = {}
         self._codes: dict[tuple[str, Mode], CodeType] = {}
+        self.oddities: dict[str, set[Oddity]] = {}
         self._module = sys.modules.get("__main__")
         try:
             self.start: State = self.snapshots.save()
@@ -209,11 +225,13 @@ class World:
         self.packs = packed or (source.startswith(("while ", "for ")) and isinstance(state, bytes))
         try:
             start = self.packed(state) if self.packs else state
-            flow = Interpreter(self.follow, weighs=True).block(body, {(start, ""): 1.0})
+            interpreter = Interpreter(self.follow, weighs=True)
+            flow = interpreter.block(body, {(start, ""): 1.0})
         except TooMuch:
             return None  # it is run path by path, and the mass that doesn't fit into the budget is counted
         finally:
             self.packs = packed
+        self._note_oddities_of_parts(source, interpreter, flow)
         for mass in (flow.after, flow.raises):
             ends = [(self.unpacked(end) if isinstance(end, int) else end, text) for end, text in mass]
             weights = [*mass.values()]
@@ -229,6 +247,17 @@ class World:
             for (end, text), mass in flow.raises.items()
         ]
         return Reach(results=results, unexplored=flow.lost, num_paths=len(results))
+
+    def _note_oddities_of_parts(self, source: str, interpreter: Interpreter, flow: Flow) -> None:
+        """Note of a command what its statements have, and what they printed together."""
+        of_parts = [oddities for part in interpreter.sources if (oddities := self.oddities.get(part))]
+        for oddities in of_parts:
+            for oddity in oddities & _OF_WHOLE:
+                self._note(source, oddity)
+        if interpreter.cuts_output:
+            self._note(source, "cut output")
+        if not all(doctext.is_showable(text) for _, text in flow.after):
+            self._note(source, "no doctest")
 
     # states as numbers
 
@@ -346,20 +375,42 @@ class World:
         value: bool | None = None
         raised: str | None = None
         error_text = ""
+        message: str | None = None
+        _displayed.clear()
         try:
             if mode == "eval":
-                value = bool(eval(self.code(source, mode), self.namespace))
+                given = eval(self.code(source, mode), self.namespace)
+                value = bool(given)
+                if type(given) is not bool:
+                    self._note(source, "no bool")
             else:
                 exec(self.code(source, mode), self.namespace)
         except (StopIteration, Exception, SystemExit, KeyboardInterrupt) as error:
             raised = type(error).__name__
             if self.lazy and is_refusal(error):
                 raise Refused from None
-            error_text = doctext.shown_error(doctext.message_of(error) or "")
+            printed = capture.take()  # by the command, before what ``__str__`` prints
+            message = doctext.message_of(error)
+            if printed or capture.take():
+                self._note(source, "cut output")
+            if not doctext.is_showable_message(message or ""):
+                self._note(source, "no message")
+            error_text = doctext.shown_error(message or "")
             error.__traceback__ = None  # it would keep the locals of its frames alive
-        text = error_text or (capture.take() if mode == "part" else doctext.shown(capture.take()))
-        capture.take()  # of a command that raised: a doctest shows the traceback alone
-        return text, value, raised
+        output = capture.take()
+        if raised is None and output:
+            if not doctext.is_showable(output):
+                self._note(source, "no doctest")
+            for is_safe, text in _displayed:
+                if not is_safe:
+                    self._note(source, "echo unsafe")
+                if len(text) > LONGEST_ECHO or " at 0x" in text:
+                    self._note(source, "echo hidden")
+        # of a command that raised a doctest shows the traceback alone
+        return error_text or (output if mode == "part" else doctext.shown(output)), value, raised
+
+    def _note(self, source: str, oddity: Oddity) -> None:
+        self.oddities.setdefault(source, set()).add(oddity)
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Capture]:
@@ -442,6 +493,7 @@ class _SmallWorld(World):
         self._reaches = {}
         self._showable = {}
         self._codes = world._codes
+        self.oddities = world.oddities
         self._module = world._module
         self._world = world
 
@@ -489,4 +541,11 @@ def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed
 def _display(value: object) -> None:
     # Unlike the prompt's it does not set ``_``: builtins are no part of a state, and it would leak from one to another.
     if value is not None:
-        sys.stdout.write(repr(value) + "\n")
+        is_safe = values.stable(value)
+        text = repr(value)
+        _displayed.append((is_safe, text))
+        sys.stdout.write(text + "\n")
+
+
+_displayed: list[tuple[bool, str]] = []
+"""What the command that runs has echoed: if its ``repr`` is safe and the same in each process, and the text."""

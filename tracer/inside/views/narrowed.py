@@ -8,9 +8,11 @@ from __future__ import annotations
 import ast
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import final
+from typing import Literal, final
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states.beliefs import SessionBeliefs
+from trace_mine.tracer.inside.states.support import Outlook
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.views.opening import Block, Comprehension, Loop, Opening, Shows
 
@@ -39,6 +41,16 @@ class Narrowed(Opening):
     @property
     def hides(self) -> bool:
         return self._inner.hides
+
+    @property
+    def has_hidden(self) -> bool:
+        return self._inner.has_hidden
+
+    def outlook(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
+        return self._inner.outlook(source, mode)
+
+    def beliefs(self, commands: Sequence[tuple[str, str]]) -> SessionBeliefs | None:
+        return self._inner.beliefs(commands)
 
     @abstractmethod
     def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None: ...

@@ -16,10 +16,15 @@ from __future__ import annotations
 import ast
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states.beliefs import SessionBeliefs
+from trace_mine.tracer.inside.states.support import Outlook
 from trace_mine.tracer.inside.syntax.jumps import escapes
+
+ONE_OUTCOME = Outlook(True, frozenset())
+"""What is seen of a command where nothing is hidden: what it does."""
 
 # what ``isinstance`` would test; ``async`` forms are missing, since no coroutine's body is opened
 Loop = ast.While | ast.For
@@ -71,6 +76,30 @@ class Opening(ABC):
     def hides(self) -> bool:
         """True if outcomes are hidden, which no command's text may tell."""
         return False
+
+    def outlook(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
+        """What could be seen of a command that is not in the session yet, in all states that agree with the text.
+
+        A command is written in another way where a doctest can't show it as it is. Where outcomes are hidden, that must
+        not hang on the outcome: the command is then written in the way that fits all of them. Elsewhere there is one.
+        """
+        return ONE_OUTCOME
+
+    @property
+    def has_hidden(self) -> bool:
+        """True if the session's text, so far, could have been another one, or hides one of several states."""
+        return False
+
+    def beliefs(self, commands: Sequence[tuple[str, str]]) -> SessionBeliefs | None:
+        """The beliefs of the session as it was written, where the opening has followed all that it hides.
+
+        Args:
+            commands: source and output of each of its commands.
+
+        Returns:
+            None where it lost track of the states, or follows none.
+        """
+        return None
 
     # what may be opened
 

@@ -12,16 +12,17 @@ answer is no from then on: constructs are kept as one command, which tells nothi
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import final
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Literal, final
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.states.beliefs import OutputLaws, SessionBeliefs
 from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
 from trace_mine.tracer.inside.states.paths import RunsDisagree
 from trace_mine.tracer.inside.states.questions import Questions
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
-from trace_mine.tracer.inside.states.support import Impossible, Support, agreed
+from trace_mine.tracer.inside.states.support import Impossible, Outlook, Support, agreed
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.jumps import escapes
@@ -33,6 +34,8 @@ LONGEST_LOOP = 1_000
 """Values of a loop's iterable that are taken to see if the loop has a first iteration in every state."""
 
 States = Sequence[State]
+
+UNKNOWN = Outlook(False, frozenset())
 
 _LOSSES = (Impossible, Refused, Spent, RunsDisagree, SyntaxError)
 """What ends a support."""
@@ -53,7 +56,9 @@ class OpensAgreed(Opening):
         self._failure: str | None = None
         self._loss: Reason | None = None
         self._support: Support | None = None
+        self._laws: OutputLaws | None = None
         self._lazy = True
+        self._has_hidden = False
         self._pushed: list[tuple[str, str]] = []
         self._questions: tuple[World, Questions] | None = None
         self._begin()
@@ -62,13 +67,16 @@ class OpensAgreed(Opening):
         """Make a support, and execute from it what the session has executed so far."""
         try:
             self._support = Support(self._make_world(self._lazy))
-            for source, shown in self._pushed:
-                self._push(self._support, source, shown)
+            self._laws = OutputLaws(self._support)
+            for number, (source, shown) in enumerate(self._pushed):
+                self._push(self._laws, number, source, shown)
         except (CannotSnapshot, *_LOSSES) as error:
             self._fail(error)  # a lost support is no lost session: it shows less
 
-    def _push(self, support: Support, source: str, shown: str) -> None:
-        support.push(source, shown)
+    def _push(self, laws: OutputLaws, number: int, source: str, shown: str) -> None:
+        law = laws.push(number, source, shown)
+        support = laws.support
+        self._has_hidden = self._has_hidden or len(law) > 1 or len(support.states) > 1
         # A sampled draw is one of many values: that the states agree on it would be no certainty.
         if not self._lazy and support.world.sampled:
             raise Refused
@@ -84,6 +92,7 @@ class OpensAgreed(Opening):
             self._begin()
             return
         self._failure = f"{type(error).__name__}: {error}"[:300]
+        self._has_hidden = True  # as far as is known
         # what was shown is no contradiction where it may be of the mass that was not followed
         is_spent = isinstance(error, Spent) or (isinstance(error, Impossible) and error.lost > NEGLIGIBLE)
         self._loss = Reason.OPENING_SPENT if is_spent else Reason.SUPPORT_LOST
@@ -104,6 +113,28 @@ class OpensAgreed(Opening):
     @property
     def hides(self) -> bool:
         return True
+
+    @property
+    def has_hidden(self) -> bool:
+        return self._has_hidden
+
+    def beliefs(self, commands: Sequence[tuple[str, str]]) -> SessionBeliefs | None:
+        """See ``Opening``. None, too, where draws were sampled: one pass over the commands is too few then."""
+        if self._support is None or self._laws is None or self._support.world.sampled:
+            return None
+        informative = {law.command for law in (*self._laws.laws, *self._laws.silent)}
+        numbers = _places_of(self._pushed, informative, commands)
+        return None if numbers is None else self._laws.beliefs(numbers=numbers)
+
+    def outlook(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
+        """See ``Opening``. Once the states are lost nothing is known: what a command does is one outcome of many."""
+        if self._support is None:
+            return UNKNOWN
+        try:
+            return self._support.look(source, mode)
+        except _LOSSES as error:
+            self._fail(error)
+            return self.outlook(source, mode)
 
     def _ask(self, question: Callable[[World, States], bool]) -> bool:
         """Answer a question for the states of the support; False where there is none, or it is too much to follow."""
@@ -205,19 +236,21 @@ class OpensAgreed(Opening):
             source = f"{name!r} in globals()"
             return lambda world, states: agreed(world, source, states) is not None
 
-        return frozenset(name for name in names if self._ask(question(name)))
+        told = frozenset(name for name in names if self._ask(question(name)))
+        # all or none where the states are lost on the way, which happens by the clock
+        return frozenset() if self._support is None else told
 
     # what was shown, and what is to be shown
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
         """Execute the command from every state of the support, and leave out the states that show something else."""
         self._reveals.emitted(source, output, error)
-        if self._support is None:
+        if self._support is None or self._laws is None:
             return
         shown = doctext.shown(output) if error is None else error
         self._pushed.append((source, shown))
         try:
-            self._push(self._support, source, shown)
+            self._push(self._laws, len(self._pushed) - 1, source, shown)
         except _LOSSES as failure:
             self._fail(failure)
 
@@ -273,6 +306,29 @@ class OpensAgreed(Opening):
 
     def forget(self, name: str) -> None:
         self._reveals.forget(name)
+
+
+def _places_of(
+    pushed: Sequence[tuple[str, str]], informative: Collection[int], commands: Sequence[tuple[str, str]]
+) -> dict[int, int] | None:
+    """By the number with which it was pushed, the place of each command in the session that could have shown something
+    else than it did.
+
+    Other commands may have been taken back or put together since: they show nothing and tell nothing. None where a
+    command that showed something stands otherwise in the session than it was pushed.
+    """
+    places: dict[int, int] = {}
+    place = 0
+    for number in sorted(informative):
+        while place < len(commands) and commands[place] != pushed[number]:
+            if commands[place][1]:
+                return None  # it shows something, and was never pushed so
+            place += 1
+        if place == len(commands):
+            return None
+        places[number] = place
+        place += 1
+    return None if any(shown for _, shown in commands[place:]) else places
 
 
 def _opens_first(world: World, states: States, node: ast.For) -> bool:
