@@ -23,6 +23,8 @@ from trace_mine.tracer.inside.syntax.walking import walk
 
 # flags of code objects; ``inspect`` has them too, but is slow to import
 CO_NEWLOCALS = 0x02
+CO_VARARGS = 0x04
+CO_VARKEYWORDS = 0x08
 CO_GENERATOR = 0x20
 CO_COROUTINES = 0x80 | 0x200
 

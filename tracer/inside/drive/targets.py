@@ -21,6 +21,7 @@ from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.functions import FunctionFacts
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import attributes, has_plain_metaclass, plain_access, reads_as_type
+from trace_mine.tracer.inside.observe.wrappers import takes_any_arguments
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import class_of_code, mangled
@@ -191,7 +192,7 @@ def _opened(
     if not is_named and context.calls.depth >= rules.follow:
         return None  # not counted: the user asked for this depth
     # a decorator's wrapper (``functools.wraps``): the function that it wraps is the one that a reader means
-    is_wrapper = "__wrapped__" in function.__dict__
+    is_wrapper = "__wrapped__" in function.__dict__ and takes_any_arguments(code)
     if bool(code.co_flags & CO_GENERATOR) is not generator:
         return None  # not counted: the caller asks for the other kind as well, or the call makes a generator object
     reason = _refusal(context, function)

@@ -34,6 +34,7 @@ from trace_mine.tracer.inside.observe.entries import CO_OPTIMIZED, EntryCounts
 from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.observe.lists import ListWatch
 from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, exception_text, snapshot, text, visits
+from trace_mine.tracer.inside.observe.wrappers import may_be_wrapper
 from trace_mine.tracer.inside.program import CO_GENERATOR, CO_NEWLOCALS
 
 MAX_VISITS = 4_000_000
@@ -242,7 +243,7 @@ class Recorder:
 
     Args:
         is_own: tells by a file's path if its functions are recorded.
-        max_depth: frames recorded on the stack at a time; deeper ones are left out.
+        max_depth: frames recorded on the stack at a time, wrappers aside (``wrappers``); deeper ones are left out.
         max_events: lines recorded.
         cuts: past them the run goes on, and the records end; False: EventsFull is raised in the program.
         module_names: the variables recorded in module-level frames, which hold the entire namespace otherwise.
@@ -282,7 +283,7 @@ class Recorder:
         self.depth = 0
         self._own: dict[str, bool] = {}
         # by id, because a code object hashes all that it holds; the code is kept, so that its id stays its own
-        self._followed: dict[int, tuple[types.CodeType, bool, bool, Offsets]] = {}
+        self._followed: dict[int, tuple[types.CodeType, bool, bool, Offsets, int]] = {}
         self.trace: Tracer = self._on_call
 
     @property
@@ -322,8 +323,9 @@ class Recorder:
         if entry is None:
             is_own = self._is_own_file(code.co_filename)
             is_followed = is_own and _has_statements(code) and self._is_in_focus(code)
-            entry = self._followed[identity(code)] = code, is_own, is_followed, Offsets.of(code)
-        _, is_own, is_followed, offsets = entry
+            levels = 0 if may_be_wrapper(code) else 1
+            entry = self._followed[identity(code)] = code, is_own, is_followed, Offsets.of(code), levels
+        _, is_own, is_followed, offsets, levels = entry
         if is_own:
             self.entries.count(frame, self.depth >= self.max_depth)
         if not is_followed or self.depth > self.max_depth:
@@ -335,15 +337,15 @@ class Recorder:
             if local is None:
                 if self.left < 0:
                     return None
-                local = self._follow(code, offsets)
+                local = self._follow(code, offsets, levels)
             else:
                 # through the function: a frame's place in the log is known to its closure alone
                 local(frame, "call", None)
         elif self.left < 0:
             return None  # the records have ended, and frames are counted alone
         else:
-            local = self._follow(code, offsets)
-        self.depth += 1
+            local = self._follow(code, offsets, levels)
+        self.depth += levels
         return local
 
     def _is_in_focus(self, code: types.CodeType) -> bool:
@@ -363,8 +365,8 @@ class Recorder:
         """Note a mark of the frame with this index, after all lines so far."""
         self._marks.append((index, self._max_events - max(self.left, 0), kind, value))
 
-    def _follow(self, code: types.CodeType, offsets: Offsets) -> Tracer:
-        """The trace function of one frame, which logs its lines and marks.
+    def _follow(self, code: types.CodeType, offsets: Offsets, levels: int) -> Tracer:
+        """The trace function of one frame, which logs its lines and marks, and is so many ``levels`` of depth.
 
         Before each line it finds the locals that are bound to another object than before. Atoms are logged as they are.
         All others may change in place: they go to ``mutable`` with the last snapshot, and from there, lists of atoms to
@@ -409,7 +411,7 @@ class Recorder:
                     return frame.f_trace
                 add(number)
             elif event == "return":
-                self.depth -= 1
+                self.depth -= levels
                 if identities and _HAS_DICTIONARY:
                     # a dictionary that lacks a variable would change the order in which objects end
                     _ = frame.f_locals
