@@ -162,3 +162,45 @@ OTHERS = {
 def test_values_are_those_of_the_program(tracer, kit, name: str) -> None:
     trace = traced(tracer, kit, OTHERS[name] + "a = A()\nx = a.d\ny = a.d\nprint(x, y)\n")
     assert [step.output for step in trace.steps if step.source.startswith("print(")] == ["1 1"]
+
+
+OWN_PROPERTY = """\
+class cached(property):
+    def __init__(self, fget):
+        super().__init__(fget)
+        self.__name__ = fget.__name__
+
+    def __get__(self, obj, cls=None):
+        if obj is None:
+            return self
+        value = obj.__dict__.get(self.__name__)
+        if value is None:
+            value = self.fget(obj)
+            obj.__dict__[self.__name__] = value
+        return value
+
+class R:
+    def __init__(self, text):
+        self.text = text
+
+    @cached
+    def parts(self):
+        found = []
+        for part in self.text.split("&"):
+            found.append(part)
+        return found
+
+r = R("a&b")
+"""
+
+
+def test_the_function_of_a_property_of_the_program_s_own_kind_is_opened(tracer, kit) -> None:
+    """``fget`` is a field of C code, which nothing in the instance's dictionary says."""
+    trace = traced(tracer, kit, OWN_PROPERTY + "print(r.parts)\nprint(r.parts, r.parts is r.parts)\n")
+    assert texts(trace).count("self.fget(obj)") == 1, "the second time it is kept"
+    assert ">>> found = []" in trace.text and "\n['a', 'b'] True\n" in trace.text
+
+
+def test_a_field_that_holds_nothing_or_no_function_stays_as_it_is(tracer, kit) -> None:
+    source = OWN_PROPERTY + "p = cached.__new__(cached)\ntry:\n    p.fget(r)\nexcept TypeError as e:\n    print(e)\n"
+    assert "'NoneType' object is not callable" in traced(tracer, kit, source).text

@@ -103,7 +103,14 @@ def static_value(context: DriveContext, node: ast.expr) -> object:
     is_descriptor = member is not missing and hasattr(type(member), "__set__")
     if is_descriptor and type(member) is not types.MemberDescriptorType:  # a slot's getter is C code
         return missing
-    return attributes(base).get(node.attr, missing)
+    own = attributes(base)
+    if node.attr in own or type(member) is not types.MemberDescriptorType:
+        return own.get(node.attr, missing)
+    try:
+        # a field of a class of C code, such as the function of a property: its getter is C code
+        return types.MemberDescriptorType.__get__(member, base)
+    except AttributeError:
+        return missing  # the field holds nothing
 
 
 def _item(holder: object, key: object) -> object:
@@ -231,8 +238,10 @@ def _callee_of(context: DriveContext, call: ast.Call) -> _Callee | None:
         return _called(static_value(context, function), call)
     if isinstance(base, type):
         return _class_attribute(base, function, call)
-    # an object's own attribute, as in ``self.callback(1)``, gets no ``self``
-    if function.attr in attributes(base):
+    # an object's own attribute, as in ``self.callback(1)``, gets no ``self``; nor does a field of a class of C code, as
+    # ``self.fget(1)`` of a property
+    is_field = type(_member(type(base), function.attr)[0]) is types.MemberDescriptorType
+    if is_field or function.attr in attributes(base):
         return _called(static_value(context, function), call)
     return _method(type(base), function) if plain_access(type(base)) else None
 

@@ -116,7 +116,7 @@ def arguments_of(error: BaseException) -> tuple[object, ...]:
 
 _GENERIC = (
     object, dict, list, set, frozenset, tuple, str, bytes, bytearray, int, float, complex, BaseException,
-    collections.deque, collections.defaultdict, functools.partial,
+    collections.deque, collections.defaultdict, functools.partial, property,
 )  # fmt: skip
 """Classes that read attributes by CPython's ``PyObject_GenericGetAttr``, though each names it once more."""
 
