@@ -1,4 +1,4 @@
-"""Definitions with decorators of the program's own: the function is defined without them, then each is called.
+"""Definitions with decorators of the program's own: function or class are defined without them, then each is called.
 
 ``@loud`` above ``def f`` becomes ``def f``, the body of ``loud`` with ``f`` as its argument, and ``f = wrapper``. The
 decorators' expressions are evaluated before, in their order, as Python does.
@@ -20,9 +20,11 @@ from trace_mine.tracer.inside.drive.targets import static_value, target_of
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.syntax.text import expression
 
+Definition = ast.FunctionDef | ast.ClassDef
 
-def run_definition(context: DriveContext, node: ast.FunctionDef, frame: Frame) -> None:
-    """Run ``def``: one command, where no decorator's call can be opened.
+
+def run_definition(context: DriveContext, node: Definition, frame: Frame) -> None:
+    """Run ``def`` or ``class``: one command, where no decorator's call can be opened.
 
     Raises:
         Raised: a decorator, or a default value, raised an exception.
@@ -53,7 +55,7 @@ def run_definition(context: DriveContext, node: ast.FunctionDef, frame: Frame) -
         raise
 
 
-def _qualify(context: DriveContext, node: ast.FunctionDef, frame: Frame) -> None:
+def _qualify(context: DriveContext, node: Definition, frame: Frame) -> None:
     """Give a local function the qualified name that it has in the program; the session's own is its name alone."""
     if isinstance(context.variables.peek(ast.Name(node.name, ast.Load())), types.FunctionType):
         name = f"{frame.qualified}.<locals>.{node.name}"
@@ -61,7 +63,7 @@ def _qualify(context: DriveContext, node: ast.FunctionDef, frame: Frame) -> None
 
 
 def _decorate(context: DriveContext, name: str, decorators: list[ast.expr], frame: Frame) -> None:
-    """Call the decorators of a function, the last one first, and bind the name to what each returns."""
+    """Call the decorators of a function or class, the last one first, and bind the name to what each returns."""
     for decorator in reversed(decorators):
         call = ast.Call(decorator, [ast.Name(name, ast.Load())], [])
         target = target_of(context, call, generator=False)
@@ -71,7 +73,7 @@ def _decorate(context: DriveContext, name: str, decorators: list[ast.expr], fram
             context.emit(f"{name} = {value}", frame, writes=[name], reveal=False)
 
 
-def _opens_decorator(context: DriveContext, node: ast.FunctionDef) -> bool:
+def _opens_decorator(context: DriveContext, node: Definition) -> bool:
     """Return True if a decorator is a function of the program's own, or made by a call that can be opened."""
     if not node.decorator_list or not context.opening.is_certain or context.calls.depth >= context.rules.follow:
         return False
@@ -87,4 +89,4 @@ def _opens_decorator(context: DriveContext, node: ast.FunctionDef) -> bool:
     )
 
 
-HANDLERS: dict[type[ast.stmt], Handler] = {ast.FunctionDef: run_definition}
+HANDLERS: dict[type[ast.stmt], Handler] = {ast.FunctionDef: run_definition, ast.ClassDef: run_definition}

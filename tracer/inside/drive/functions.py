@@ -19,6 +19,8 @@ _dump, _load = pickle.dumps, pickle.loads
 
 
 _aliases = (ast.TypeAlias,) if hasattr(ast, "TypeAlias") else ()  # ``type X = ...``, from 3.12 on
+OF_ARGUMENTS = frozenset({"vars", "dir"})
+"""Functions that look at what they are given, and without arguments at the names around them."""
 _INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -55,6 +57,21 @@ class FunctionFacts:
         return any(
             isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp, *_aliases))
             for node in walk_scope(self.definition.body)
+        )
+
+    @cached_property
+    def looks_at_itself(self) -> bool:
+        """True if ``vars`` or ``dir`` stand in the body otherwise than as calls with a first argument, which is no
+        ``*``: without one they give the body's own names.
+        """
+        given = {
+            id(node.func)
+            for node in walk(self.definition)
+            if isinstance(node, ast.Call) and node.args and not isinstance(node.args[0], ast.Starred)
+        }
+        return any(
+            isinstance(node, ast.Name) and node.id in OF_ARGUMENTS and id(node) not in given
+            for node in walk(self.definition)
         )
 
     @cached_property

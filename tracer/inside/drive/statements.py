@@ -328,7 +328,6 @@ HANDLERS: dict[type[ast.stmt], Handler] = {
     ast.Import: run_plain,
     ast.ImportFrom: run_import_from,
     ast.AsyncFunctionDef: run_plain,
-    ast.ClassDef: run_plain,
     ast.Return: run_return,
     ast.Raise: run_raise,
     ast.Pass: run_nothing,

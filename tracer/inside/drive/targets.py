@@ -18,7 +18,7 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.aliases import alias_of
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.functions import FunctionFacts
+from trace_mine.tracer.inside.drive.functions import OF_ARGUMENTS, FunctionFacts
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import attributes, has_plain_metaclass, plain_access, reads_as_type
 from trace_mine.tracer.inside.observe.wrappers import takes_any_arguments
@@ -421,7 +421,8 @@ def _refusal(context: DriveContext, function: types.FunctionType) -> Reason | No
         return Reason.UNFAITHFUL  # an earlier run gave the function up
     if not all(_is_filled(cell) for cell in function.__closure__ or ()):
         return Reason.CLOSURE
-    if _SEES_FRAME & set(code.co_names):
+    names = _SEES_FRAME & set(code.co_names)
+    if names - OF_ARGUMENTS:
         return Reason.SEES_FRAME
     definition = sources.definition(code)
     if definition is None:
@@ -430,6 +431,8 @@ def _refusal(context: DriveContext, function: types.FunctionType) -> Reason | No
     if facts.is_generator is not bool(code.co_flags & CO_GENERATOR):
         # the program compiled a text of its own under this file's name: the tree is that of another function
         return Reason.NO_SOURCE
+    if names and facts.looks_at_itself:
+        return Reason.SEES_FRAME
     if facts.nonlocals.intersection(code.co_freevars) and (facts.outer_names is None or not context.set_up.is_open):
         return Reason.CLOSURE  # others see what it binds there: no attribute of the cell can stand for it
     is_session_s = function.__globals__ is context.variables.namespace
