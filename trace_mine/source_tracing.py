@@ -51,8 +51,8 @@ def run(
         timeout: seconds by the clock, not counting what the run waits for a busy processor, and CPU seconds rounded up;
             None: those of ``limits``, 10 by default.
         limits: what the run may use.
-        root: a folder that the program sees, read-only, and imports from. Without it, a file's program sees a private
-            copy of its own folder, in which it runs, and a text's program an empty folder.
+        root: a folder that the program sees, read-only, and imports from (with its ``src``). Without it, a file's
+            program sees a private copy of its own folder, in which it runs, and a text's program an empty folder.
         stdin: what the program's ``input()`` and ``sys.stdin`` read; None: nothing.
         environment: the folder of the environment whose packages the program imports; ``"auto"``: what the repository
             around the file, or ``root``, asks for, is installed as ``trace-mine`` does; None: that of ``python``.

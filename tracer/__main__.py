@@ -66,7 +66,10 @@ def command(
         Path | None, typer.Option(help="write a page to step through it: source, variables, beliefs", metavar="OUT")
     ] = None,
     root: Annotated[
-        Path | None, typer.Option(help="a folder that the script sees, read-only, and imports from", metavar="DIR")
+        Path | None,
+        typer.Option(
+            help="a folder that the script sees, read-only, and imports from (and from its src)", metavar="DIR"
+        ),
     ] = None,
     stdin: Annotated[
         Path | None,

@@ -217,11 +217,15 @@ def _input_of(stdin: bytes, *, on_descriptor: bool) -> str:
 
 
 def import_folders(root: Path, script: Path | None) -> tuple[str, ...]:
-    """Folders below ``root`` (a resolved path) for ``sys.path``: the script's own where it lies below the root, then
-    the root.
+    """Folders below ``root`` (a resolved path) for ``sys.path``: the script's own where it lies below the root, the
+    root, and its ``src`` where packages lie there, as an editable install would have it.
     """
+    source = root / "src"
+    has_source = source.is_dir() and not (source / "__init__.py").exists() and any(source.glob("*/__init__.py"))
+    roots = (".", "src") if has_source else (".",)
     if script is not None:
         parent = script.resolve().parent  # resolved: CPython too follows a script's link before it takes the folder
         if parent != root and parent.is_relative_to(root):
-            return parent.relative_to(root).as_posix(), "."
-    return (".",)
+            own = parent.relative_to(root).as_posix()
+            return own, *(each for each in roots if each != own)
+    return roots

@@ -149,6 +149,19 @@ def test_a_root_that_only_root_may_read_is_said_so(tmp_path, script):
     assert done.returncode == 1 and "chmod -R o+rX" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("folder", "is_seen"), [("src/shop", True), ("src", False), ("lib/shop", False)])
+def test_packages_of_a_src_folder_are_imported(tmp_path, folder: str, is_seen: bool):
+    """``src`` with packages in it, and no package itself, is what an editable install puts on the path."""
+    root = tmp_path / "repository"
+    (root / folder).mkdir(parents=True)
+    (root / folder / "__init__.py").write_text("def price(x):\n    return 2 * x\n")
+    (root / "scripts").mkdir()
+    (root / "scripts" / "a.py").write_text("from shop import price\nprint(price(2))\n")
+    tmp_path.chmod(0o755)
+    done = trace_run("--root", root, root / "scripts" / "a.py")
+    assert ("\n4\n" in f"{done.stdout}\n") == is_seen, done.stderr
+
+
 def test_a_session_that_does_not_replay_is_shown_with_the_command_that_differs(script):
     done = trace_run(script("import secrets\nprint(secrets.randbelow(10**9))\n"))
     assert done.returncode == 3
