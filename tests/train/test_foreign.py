@@ -274,6 +274,9 @@ def test_a_fine_tuned_model_goes_to_the_hub_with_its_adapter(qwen, tmp_path, cap
     told = {line.split()[1] for line in capsys.readouterr().out.splitlines()[:-2]}
     assert {"model.safetensors", "config.json", "README.md", "adapter/adapter_model.safetensors"} <= told
     assert not [name for name in told if name.startswith(("checkpoints", "run.json", "tokenizer/"))]
+    # neither the base's folder nor the run's own
+    for name in told:
+        assert str(tmp_path.parent).encode() not in (tmp_path / "one" / name).read_bytes(), name
 
 
 def test_without_peft_lora_is_refused_by_its_extra(qwen, tmp_path, capsys, monkeypatch):
