@@ -6,14 +6,11 @@ part of a checkpoint, so that a resumed run goes on as the uninterrupted one wou
 
 from __future__ import annotations
 
-import logging
 from typing import TypedDict
 
 import numpy as np
 
 from trace_mine.train.settings import Settings, StageSettings
-
-log = logging.getLogger("trace-train")
 
 
 class CurriculumState(TypedDict):
@@ -68,26 +65,30 @@ class Curriculum:
             number = int(generator.integers(number))
         return number, *size_of(self.stages[number], generator)
 
-    def record(self, step: int, hits: float, tokens: float) -> None:
+    def record(self, step: int, hits: float, tokens: float) -> str:
         """Take in how many of a step's reveal tokens were right, over all processes, before the next step's rows.
 
         If that ends the step's stage, the next one begins at step + 2: the rows of step + 1 may be made already.
+
+        Returns:
+            A sentence on the stage that ended, "" if none did.
         """
         number = self.stage_at(step)
         stage = self.stages[number]
         if number == len(self.stages) - 1 or not stage.advance_at or self.draw(step)[0] != number:
-            return
+            return ""
         if self.stage_at(step + 1) != number:  # its end was found at the step before
-            return
+            return ""
         self._recent = [*self._recent, [hits, tokens]][-stage.advance_over :]
-        if len(self._recent) < stage.advance_over:
-            return
         right, total = np.sum(self._recent, axis=0)
-        if right >= stage.advance_at * total:
-            self._ends.append(step + 2)
-            self._recent = []
-            log.info("stage %d of %d ended at step %d: %.4f of the reveals' tokens were right in its last %d steps",
-                     number + 1, len(self.stages), step + 1, right / total, stage.advance_over)  # fmt: skip
+        if len(self._recent) < stage.advance_over or right < stage.advance_at * total:
+            return ""
+        self._ends.append(step + 2)
+        self._recent = []
+        return (
+            f"stage {number + 1} of {len(self.stages)} ended at step {step + 1}: {right / total:.4f} of the reveals' "
+            f"tokens were right in its last {stage.advance_over} steps"
+        )
 
     def state(self) -> CurriculumState:
         """Return what a checkpoint keeps."""

@@ -16,7 +16,7 @@ Example: trace-train finetune --hf ./qwen --dataset traces --lora --out runs/tun
 
 On a task: trace-train finetune --hf ./gpt2 --task permutations --set task.n=3 --set reveal_weight=3 --out runs/tuned
 
-Afterwards: trace-eval --hf runs/tuned --like runs/quick, trace-eval real-beliefs score DIR --hf runs/tuned, and
+Afterwards: trace-eval --hf runs/tuned --task permutations, trace-eval real-beliefs score DIR --hf runs/tuned, and
 trace-train --resume runs/tuned where it was interrupted. Settings: the same with --show.
 """
 LORA_RANK = 16

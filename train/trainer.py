@@ -170,7 +170,9 @@ class TraceTrainer(StatefulTrainer):
             return
         hits, tokens = self._unjudged()
         self.judged = self._reveal_counts()
-        self.curriculum.record(self.state.global_step - 1, hits, tokens)
+        ended = self.curriculum.record(self.state.global_step - 1, hits, tokens)
+        if ended and self.is_world_process_zero():
+            log.info("%s", ended)
 
     def _reveal_counts(self) -> tuple[float, float]:
         """Return the hits and the number of reveal tokens in ``sums``, of this process."""

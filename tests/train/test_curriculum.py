@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,8 @@ from trace_mine.train.curriculum import Curriculum  # noqa: E402
 from trace_mine.train.models.registry import load_model  # noqa: E402
 from trace_mine.train.recipes import recipe  # noqa: E402
 from trace_mine.train.settings import Settings, StageSettings, override  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
 
 
 def settings(*stages: StageSettings) -> Settings:
@@ -37,10 +42,11 @@ def test_a_stage_ends_once_its_last_steps_are_accurate_enough():
     curriculum = Curriculum(settings(stage(1, advance_at=0.9, advance_over=3), stage(2, 2), stage(4)))
     for step, hits in enumerate([10, 5, 9, 8, 9, 10]):
         assert curriculum.stage_at(step) == 0  # whatever its number of steps is
-        curriculum.record(step, hits, 10)
+        told = curriculum.record(step, hits, 10)
+    assert told == "stage 1 of 3 ended at step 6: 0.9000 of the reveals' tokens were right in its last 3 steps"
     # 8 + 9 + 10 of 30 are .9; the step after them may be made already
     assert [curriculum.stage_at(step) for step in (6, 7, 8, 9)] == [0, 1, 1, 2]
-    curriculum.record(6, 10, 10)
+    assert curriculum.record(6, 10, 10) == ""
     assert curriculum.stage_at(7) == 1 and curriculum.state() == {"ends": [7], "recent": []}
 
 
@@ -125,6 +131,30 @@ def test_a_stage_may_have_a_share_of_the_rows():
 def test_no_rows_are_refused():
     with pytest.raises(ValueError, match="expected rows of a stage above 0"):
         stage(1, rows=0.0)
+
+
+@pytest.mark.slow
+def test_two_processes_agree_on_the_ends_of_stages(tmp_path):
+    stages = "stages=[{steps: 4, commands: [1], spacings: [1], advance_at: 0.01, advance_over: 2}, "
+    stages += "{steps: 6, commands: [4], spacings: [2], earlier: 0.3}]"
+    sets = [stages, "model.hidden_size=16", "model.intermediate_size=16", "log_every=1", "device=cpu", "max_steps=10"]
+    sets += ["evaluate_rows=4", "evaluate_at=[1]"]
+    arguments = [part for each in sets for part in ("--set", each)]
+    one = ["-m", "trace_mine.train", "s5-full", *arguments, "--set", "batch_size=8", "--out", str(tmp_path / "one")]
+    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *one[:3], *arguments]
+    two += ["--set", "batch_size=4", "--out", str(tmp_path / "two")]
+    for command in (one, two):
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3_000:]
+        assert done.stderr.count("stage 1 of 2 ended") == 1
+    told = [
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    assert [line["stage"] for line in told[0]][-1] == 1
+    for line, other in zip(*told, strict=True):
+        assert line["stage"] == other["stage"]
+        assert line["loss_reveal"] == pytest.approx(other["loss_reveal"], rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,9 @@ def test_a_fine_tuned_model_goes_to_the_hub_with_its_adapter(qwen, tmp_path, cap
     told = {line.split()[1] for line in capsys.readouterr().out.splitlines()[:-2]}
     assert {"model.safetensors", "config.json", "README.md", "adapter/adapter_model.safetensors"} <= told
     assert not [name for name in told if name.startswith(("checkpoints", "run.json", "tokenizer/"))]
+    # neither the base's folder nor the run's own
+    for name in told:
+        assert str(tmp_path.parent).encode() not in (tmp_path / "one" / name).read_bytes(), name
 
 
 def test_without_peft_lora_is_refused_by_its_extra(qwen, tmp_path, capsys, monkeypatch):
@@ -285,20 +288,17 @@ def test_without_peft_lora_is_refused_by_its_extra(qwen, tmp_path, capsys, monke
     assert "pip install 'trace-mine[lora]'" in capsys.readouterr().err
 
 
-def test_our_evaluations_take_the_folder(qwen, tmp_path, capsys):
+def test_our_evaluations_take_the_folder(qwen, tmp_path):
     pytest.importorskip("scipy", reason="needs the extra [eval]")
+    from trace_mine.eval import results
     from trace_mine.eval.__main__ import main as evaluate
-    from trace_mine.train.recipes import recipe
 
     running.train(settings_of(qwen, "max_steps=1"), tmp_path / "tuned")
-    small = ["max_steps=1", "model.hidden_size=16", "evaluate_rows=2", "batch_size=2", "evaluate_at=[1]"]
-    small += ["stages=[{steps: 1, commands: [2], spacings: [1]}]"]
-    running.train(override(recipe("quick"), small), tmp_path / "like")
-    capsys.readouterr()
-    assert evaluate(["--hf", str(tmp_path / "tuned"), "--like", str(tmp_path / "like"), "--rows", "2"]) == 0
-    told = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    values = {(line[0], line[2]): float(line[3]) for line in told[1:]}
-    assert 0 <= values["accuracy", "tuned"] <= 1 and ("accuracy", "chance") in values
+    arguments = ["--hf", str(tmp_path / "tuned"), "--task", "permutations", "--set", "n=3", "--commands", "2"]
+    arguments += ["--spacing", "1", "--rows", "2", "--out", str(tmp_path / "results.parquet")]
+    assert evaluate(arguments) == 0
+    found = {(each.metric, each.model): each.value for each in results.read(tmp_path / "results.parquet")}
+    assert 0 <= found["accuracy", "tuned"] <= 1 and ("accuracy", "chance") in found
 
 
 @pytest.mark.parametrize("lora", [0, 2])

@@ -131,7 +131,10 @@ def save_finished(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedToken
     """
     plain: Any = model  # peft's classes and transformers' have no common base
     if hasattr(plain, "merge_and_unload"):
+        for config in plain.peft_config.values():
+            config.base_model_name_or_path = Path(config.base_model_name_or_path or "").name  # no folder of the machine
         plain.save_pretrained(str(folder / ADAPTER))
+        (folder / ADAPTER / "README.md").unlink(missing_ok=True)  # a form to fill in, with that folder
         plain = plain.merge_and_unload()
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
