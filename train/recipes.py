@@ -125,13 +125,13 @@ def s5_cpu() -> Settings:
 
 
 def s5_full() -> Settings:
-    """Full permutations of 5 variables by a two-layer DeltaNet, in stages that end by accuracy: a quarter of an hour on
+    """Full permutations of 5 variables by a two-layer DeltaNet, in stages that end by accuracy: some fifteen minutes on
     one core.
 
     What a plain ``s5-cpu`` lacks: a second layer; a convolution as long as half a command, by which a key can tell
     which target a name belongs to; names without separators; and stages from a single command on. The last stage has
-    128 commands and spacing 16, the setting of arXiv 2602.14814, Fig. 4: trained on 64 at most, a model that is right
-    there to three digits is so in nine of ten reveals at 128 (docs/log.md).
+    128 commands and spacing 16, the setting of arXiv 2602.14814, Fig. 4: a model trained on 64 at most made no
+    mistake there and one in twelve reveals at 128 (docs/log.md).
     """
     spacings = {1: (1,), 2: (1, 2), 3: (1, 2, 3), 4: (1, 2, 4), 8: (1, 2, 4), 16: (1, 2, 4, 8), 32: (1, 2, 4, 8)}
     spacings[64] = (2, 4, 8, 16)

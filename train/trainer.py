@@ -1,9 +1,8 @@
 """A thin subclass of transformers' Trainer: our loss, our counts, and checkpoints that count only when complete.
 
-The loss of a step is a weighted sum of the mean over its other tokens and the mean over its reveal tokens. Both means
-are taken over all rows of the step, on all processes and micro-batches, so that neither accumulation nor the number of
-processes changes the loss. ``settings`` says what the numbers are, ``batches`` makes the rows, ``progress`` has the
-callbacks.
+The loss of a step is a weighted sum of two means, over its other tokens and over its reveal tokens, each over all rows
+of the step, on all processes and micro-batches, so that neither accumulation nor the number of processes changes the
+loss. ``settings`` says what the numbers are, ``batches`` makes the rows, ``progress`` has the callbacks.
 """
 
 from __future__ import annotations
@@ -317,9 +316,8 @@ class TraceTrainer(StatefulTrainer):
             log.warning("the checkpoint is an older version's: the first log leaves out the steps before it")
         elif self.is_world_process_zero():
             self.sums = sums
-            unjudged = counts.get("unjudged", [0.0, 0.0])
-            hits, tokens = self._reveal_counts()
-            self.judged = hits - unjudged[0], tokens - unjudged[1]
+            pairs = zip(self._reveal_counts(), counts.get("unjudged", [0.0, 0.0]), strict=True)
+            self.judged = tuple(count - unjudged for count, unjudged in pairs)
 
 
 def place_trackers(settings: Settings, folder: Path) -> None:

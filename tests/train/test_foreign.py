@@ -267,6 +267,8 @@ def test_weights_that_are_pickles_are_refused(qwen, tmp_path):
         running.train(settings_of(tmp_path), tmp_path / "out")
 
 
+# peft's way to say that it asked the Hub for a model that is called like the folder
+@pytest.mark.filterwarnings("error:Unable to fetch remote file")
 def test_a_fine_tuned_model_goes_to_the_hub_with_its_adapter(qwen, tmp_path, capsys):
     pytest.importorskip("peft", reason="needs the extra [lora]")
     running.train(settings_of(qwen, "max_steps=1", lora=2), tmp_path / "one")

@@ -7,6 +7,7 @@ refused.
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -131,9 +132,12 @@ def save_finished(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedToken
     """
     plain: Any = model  # peft's classes and transformers' have no common base
     if hasattr(plain, "merge_and_unload"):
-        for config in plain.peft_config.values():
-            config.base_model_name_or_path = Path(config.base_model_name_or_path or "").name  # no folder of the machine
         plain.save_pretrained(str(folder / ADAPTER))
+        path = folder / ADAPTER / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        # No folder of the machine. After saving: by a name peft would ask the Hub for a model that is called so.
+        config["base_model_name_or_path"] = Path(config["base_model_name_or_path"] or "").name
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (folder / ADAPTER / "README.md").unlink(missing_ok=True)  # a form to fill in, with that folder
         plain = plain.merge_and_unload()
     plain.save_pretrained(folder)
