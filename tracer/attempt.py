@@ -202,6 +202,7 @@ class Attempt:
             partial(self._other_world, program),
             # of commands that stand in the row's set-up it knows nothing
             next(iter(all_of(run, BeliefsReport)), None) if program.code == self.snippet.code else None,
+            first_only=not self.lenient,
         )
         if believed.differing and not self.lenient:
             # The first alone: what of the others differs once it is not shown is another question, and to answer it by

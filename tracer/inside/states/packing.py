@@ -189,7 +189,7 @@ class Packing:
         while True:
             others = {name: value for name, value in variables.items() if name not in parts}
             saving = self._snapshots.saving()
-            saving.dump((others, module_globals, tuple(ambient)))
+            saving.dump(self._snapshots.compact(others, module_globals, ambient))
             shared = [name for name, made_of in parts.items() if not made_of.ids.isdisjoint(saving.ids)]
             if not shared:
                 break

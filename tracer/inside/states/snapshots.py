@@ -10,7 +10,9 @@ A module may compare some objects by identity: its texts, ``object()``, and inst
 without an equality of their own (sentinels). They stay the objects they are, and their attributes are part of the
 snapshot.
 
-Two states that are equal have equal bytes; so states are compared, hashed and merged as bytes.
+Two states that are equal have equal bytes; so states are compared, hashed and merged as bytes. What can't change in
+itself (numbers, texts, functions of modules) and is bound as it was at the start has no bytes: of a module's 200 names
+a session binds ten anew, and each name costs two calls of a function in Python.
 
 Objects of a class of the repository with pickling hooks of its own are saved by their attributes, without the hooks,
 where attributes and slots are all that they have. So are exceptions, whose own ``__init__`` may take other arguments
@@ -26,12 +28,14 @@ from __future__ import annotations
 import builtins
 import codecs
 import contextlib
+import hashlib
+import inspect
 import io
 import pickle
 import random
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from trace_mine.tracer.inside.draws.ambient import Ambient, is_seeded
@@ -52,14 +56,20 @@ FunctionState = tuple[dict[str, object], tuple[object, ...] | None, dict[str, ob
 _by_identity = (types.FunctionType, types.ModuleType, type, types.CodeType)
 _hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 """Types whose values stand for themselves in a snapshot, by number: see ``Snapshots.keep``."""
-_plain = (int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset)
-_without_state = (str, bytes, object)
+_plain = frozenset((int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset))
+_data = frozenset((int, float, bool, type(None), list, dict, set, tuple, frozenset, complex, bytearray))
+"""Types whose values are pickled by what is in them."""
+_atoms = frozenset((int, float, str, bytes, bool, type(None), complex, types.ModuleType, types.CodeType))
+"""Types of values in which nothing can change."""
+_equal_atoms = frozenset((int, str, bytes, bool))
+_without_state = frozenset((str, bytes, object))
 """Exact types of constants that a module may compare by identity, and in which nothing can change."""
 _unchanging = (codecs.CodecInfo, type(codecs.charmap_build("".join(map(chr, range(256))))))
 """Types of other libraries whose objects never change, and which pickle refuses or can't restore."""
 SLOT = "<slot> "
 """How the keys of slots begin among those of attributes: no program's attribute does."""
 _absent = object()
+_KEPT = 20_000
 
 
 class CannotSnapshot(Exception):
@@ -75,6 +85,7 @@ class Snapshots:
 
     Attributes:
         constants: objects that a module of the repository may compare by identity, by their ``id``.
+        preserved: signatures that these hold, which stand for themselves.
     """
 
     def __init__(self, namespace: Namespace, is_own: Callable[[str], bool]) -> None:
@@ -88,6 +99,13 @@ class Snapshots:
         # What other namespaces of this process have too, as it was before a state was installed for the first time.
         self._first_globals: Globals = {}
         self._first_states: dict[int, tuple[object, Namespace]] = {}
+        # What can't change in itself, of the namespace and of these globals, as it was bound then; None before that.
+        self._fixed: Namespace | None = None
+        self._order: tuple[str, ...] = ()
+        self._fixed_globals: Globals = {}
+        self._same: dict[bytes, bytes] = {}
+        """By a digest of a namespace's first bytes, those of the state: most runs end in states that are known."""
+        self.preserved: dict[int, object] = {}
         objects = self._objects
 
         def resolve(number: int) -> object:
@@ -97,12 +115,16 @@ class Snapshots:
         self.resolve = resolve
 
     def save(self) -> bytes:
-        """Save the namespace; equal states give equal bytes.
+        """Save the namespace; equal states give equal bytes. The namespace may have copies of its objects then.
 
         Raises:
             CannotSnapshot: see the module's docstring.
         """
         first = self._dump()
+        key = hashlib.blake2b(first, digest_size=20).digest()
+        known = self._same.get(key)
+        if known is not None:
+            return known
         # Pickle writes a text that it has met before as a reference, if it is the same object, and again if it is an
         # equal one: the bytes would tell how a state was reached. A state that was restored from bytes has shared
         # objects where the bytes had, however it was reached.
@@ -111,7 +133,11 @@ class Snapshots:
         except Exception as error:  # constructors of the program's classes, of which pickle calls some
             raise CannotSnapshot(f"it can't be restored: {type(error).__name__}: {error}"[:200]) from None
         self.install(*restored)
-        return self._dump()
+        saved = self._dump()
+        if len(self._same) >= _KEPT:
+            self._same.clear()
+        self._same[key] = saved
+        return saved
 
     def learned(self) -> object:
         """A value that changes when this process learns of an object or module that later snapshots refer to.
@@ -148,8 +174,11 @@ class Snapshots:
     def _dump(self) -> bytes:
         variables = {name: value for name, value in self.namespace.items() if name != "__builtins__"}
         target = io.BytesIO()
+        tables = self._globals(variables)
+        if self._fixed is None:
+            self._order, self._fixed = (*variables,), self._fixed_of(variables)
         try:
-            _Pickler(target, self).dump((variables, self._globals(variables), tuple(Ambient.now())))
+            _Pickler(target, self).dump(self.compact(variables, tables, Ambient.now()))
         except CannotSnapshot:
             raise
         except Exception as error:  # pickle raises TypeError, PicklingError, AttributeError, RecursionError, ...
@@ -161,8 +190,49 @@ class Snapshots:
 
     def load(self, saved: bytes) -> tuple[Namespace, Globals, Ambient]:
         """Variables, globals of modules and state outside namespaces; functions and classes are changed in place."""
-        variables, module_globals, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
-        return variables, module_globals, Ambient(*ambient)
+        (changed, gone), tables, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
+        module_globals = {
+            name: _expanded(changed_there, gone_there, self._fixed_globals[name], self._first_globals[name])
+            for name, (changed_there, gone_there) in tables.items()
+        }
+        return _expanded(changed, gone, self._fixed or {}, self._order), module_globals, Ambient(*ambient)
+
+    def compact(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> object:
+        """What is pickled of a state: all but what is bound as it was at the start, and can't change in itself."""
+        return (
+            self._compacted(variables, self._fixed or {}),
+            {name: self._compacted(values, self._fixed_globals[name]) for name, values in module_globals.items()},
+            tuple(ambient),
+        )
+
+    def _compacted(self, values: Namespace, fixed: Namespace) -> tuple[Namespace, tuple[str, ...]]:
+        """The values that differ from the fixed ones, and the names of fixed ones that are not among them."""
+        changed = {
+            name: value
+            for name, value in values.items()
+            if (first := fixed.get(name, _absent)) is not value and not self._is_same(first, value)
+        }
+        kept = len(values) - len(changed)
+        return changed, () if kept == len(fixed) else tuple([name for name in fixed if name not in values])
+
+    def _is_same(self, first: object, value: object) -> bool:
+        """Return True if a number or text is an equal one, and nobody tells the two apart by identity."""
+        kind = type(value)
+        if kind is not type(first) or kind not in _equal_atoms or id(first) in self.constants:
+            return False
+        return bool(first == value) and id(value) not in self.constants
+
+    def _fixed_of(self, values: Namespace) -> Namespace:
+        return {name: value for name, value in values.items() if self._is_fixed(value)}
+
+    def _is_fixed(self, value: object) -> bool:
+        """Return True if nothing can change in a value: it is a number or a text, or stands for itself in snapshots."""
+        kind = type(value)
+        if kind is types.FunctionType:
+            return value.__globals__ is not self.namespace  # type: ignore[attr-defined]
+        if kind is types.BuiltinFunctionType:
+            return isinstance(value.__self__, types.ModuleType | None)  # type: ignore[attr-defined]
+        return kind in _atoms or (kind is type and not self.is_session_class(value))  # type: ignore[arg-type]
 
     def install(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> None:
         """Make the namespace, the globals and the state outside namespaces these."""
@@ -193,6 +263,7 @@ class Snapshots:
         tables = {name: _globals_of(name) for name in own_names}
         for name in tables.keys() - self._first_globals.keys():
             self._first_globals[name] = tables[name]
+            self._fixed_globals[name] = self._fixed_of(tables[name])
         return tables
 
     def _is_repository(self, name: str) -> bool:
@@ -205,6 +276,10 @@ class Snapshots:
             if is_own:
                 constants = [value for value in vars(sys.modules[name]).values() if self._is_constant(value)]
                 self.constants.update((id(value), value) for value in constants)
+                for value in constants:
+                    if type(value).__dictoffset__:
+                        held = vars(value).values()
+                        self.preserved.update((id(each), each) for each in held if type(each) is inspect.Signature)
         return is_own
 
     def _is_constant(self, value: object) -> bool:
@@ -239,11 +314,25 @@ class Snapshots:
         return type(home) is str and (home == "__main__" or self._is_repository(home))
 
 
+def _expanded(changed: Namespace, gone: Iterable[str], fixed: Namespace, order: Iterable[str]) -> Namespace:
+    """The values that ``Snapshots._compacted`` was given, in the order in which they stood at the start."""
+    missing = frozenset(gone)
+    values: Namespace = {}
+    for name in order:
+        if name in changed:
+            values[name] = changed[name]
+        elif name in fixed and name not in missing:
+            values[name] = fixed[name]
+    values.update(changed)
+    return values
+
+
 def _globals_of(name: str) -> Namespace:
     """The plain globals of a module; none where the program has taken it out of ``sys.modules``."""
     module = sys.modules.get(name)
     table = {} if module is None else vars(module)
-    return {key: value for key, value in table.items() if _is_state(key, value)}
+    # the type first, which most globals fail by: this is asked of each at each snapshot
+    return {key: value for key, value in table.items() if type(value) in _plain and _is_state(key, value)}
 
 
 def _set_globals(name: str, values: Namespace) -> None:
@@ -253,7 +342,7 @@ def _set_globals(name: str, values: Namespace) -> None:
         return
     table = vars(module)
     # Globals that the state does not have were made after it.
-    for gone in [key for key in table if key not in values and _is_state(key, table[key])]:
+    for gone in [k for k, value in table.items() if type(value) in _plain and k not in values and _is_state(k, value)]:
         del table[gone]
     table.update(values)
 
@@ -299,7 +388,11 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, value: object) -> int | None:
         """The number of an object that stands for itself; None for one that is pickled. Called for every object."""
         kind = type(value)
-        if kind in _without_state and id(value) in self._snapshots.constants:
+        if kind in _without_state:
+            return self._snapshots.keep(value) if id(value) in self._snapshots.constants else None
+        if kind in _data:
+            return None
+        if kind is inspect.Signature and id(value) in self._snapshots.preserved:
             return self._snapshots.keep(value)
         if type(value) is types.FunctionType:
             own = value.__globals__ is self._snapshots.namespace  # defined by the session, so that it may change
