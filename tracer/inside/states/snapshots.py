@@ -36,6 +36,7 @@ import random
 import sys
 import types
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from trace_mine.tracer.inside.draws.ambient import Ambient, is_seeded
@@ -106,13 +107,19 @@ class Snapshots:
         self._same: dict[bytes, bytes] = {}
         """By a digest of a namespace's first bytes, those of the state: most runs end in states that are known."""
         self.preserved: dict[int, object] = {}
+        self._first_classes: dict[int, _FirstClass] = {}
         objects = self._objects
 
         def resolve(number: int) -> object:
             return objects[number]
 
-        # Pickles refer to it, so that pickle itself must get it: as a function it is kept by its number, too.
+        def reset(kind: type, state: object) -> None:
+            if not self.is_as_at_first(kind):
+                _set_class(kind, self._first_classes[id(kind)].members)
+
+        # Pickles refer to them, so that pickle itself must get them: as functions they are kept by number, too.
         self.resolve = resolve
+        self.reset = reset
 
     def save(self) -> bytes:
         """Save the namespace; equal states give equal bytes. The namespace may have copies of its objects then.
@@ -157,7 +164,9 @@ class Snapshots:
         and a module that has a copy of a list would from then on change that one.
         """
         return {name: _globals_of(name) for name in self._module_names}, {
-            number: (value, _state_of(value)) for number, (value, _) in self._first_states.items()
+            # of a class that is as at first its first members, by which ``put_back`` sees that they are these
+            number: (value, first if isinstance(value, type) and self.is_as_at_first(value) else _state_of(value))
+            for number, (value, first) in self._first_states.items()
         }
 
     def put_back(self, shared: Shared) -> None:
@@ -166,10 +175,10 @@ class Snapshots:
         for name, values in {**self._first_globals, **module_globals}.items():
             _set_globals(name, values)
         for value, attributes in {**self._first_states, **states}.values():
-            if isinstance(value, type):
-                _set_class(value, attributes)
-            else:
+            if not isinstance(value, type):
                 _set_attributes(value, attributes)
+            elif attributes is not self._first_classes[id(value)].members or not self.is_as_at_first(value):
+                _set_class(value, attributes)
 
     def _dump(self) -> bytes:
         variables = {name: value for name, value in self.namespace.items() if name != "__builtins__"}
@@ -300,7 +309,27 @@ class Snapshots:
 
     def note(self, value: object, attributes: Namespace) -> None:
         """Note an object that each state restores in place: a class or a constant of the repository."""
+        if isinstance(value, type) and self.is_as_at_first(value):
+            attributes = self._first_classes[id(value)].members
         self._first_states.setdefault(id(value), (value, attributes))
+
+    def note_first(self, kind: type) -> None:
+        """Note a class that is as it was when it was met."""
+        if id(kind) not in self._first_states:
+            self._first_states[id(kind)] = kind, self._first_classes[id(kind)].members
+
+    def is_as_at_first(self, kind: type) -> bool:
+        """Return True if a class has the members that it had when it was met, none of which can change in itself."""
+        first = self._first_classes.get(id(kind))
+        members = vars(kind)
+        if first is None:
+            state = _state_of(kind)
+            is_plain = all(type(value) in _atoms for value in state.values())
+            first = _FirstClass(is_plain, state, (*members,), (*members.values(),), [*map(id, members.values())])
+            self._first_classes[id(kind)] = first
+            self._objects[id(kind)] = kind
+        # by identity of the members, at the speed of C: a namespace may have twenty classes of fifty members each
+        return first.is_plain and [*map(id, members.values())] == first.ids and (*members,) == first.names
 
     def keep(self, value: object) -> int:
         """Keep an object by identity; gives the number that stands for it in snapshots."""
@@ -435,8 +464,13 @@ class _Pickler(pickle.Pickler):
             )
             return self._snapshots.resolve, (self._snapshots.keep(value),), state, None, None, _set_function
         if isinstance(value, type):
+            is_shared = value.__dict__.get("__module__") != "__main__"
+            if self._snapshots.is_as_at_first(value):
+                if is_shared:
+                    self._snapshots.note_first(value)
+                return self._snapshots.resolve, (self._snapshots.keep(value),), True, None, None, self._snapshots.reset
             members = _state_of(value)
-            if value.__dict__.get("__module__") != "__main__":
+            if is_shared:
                 self._snapshots.note(value, members)
             return self._snapshots.resolve, (self._snapshots.keep(value),), members, None, None, _set_class
         if id(value) in self._snapshots.constants:
@@ -462,6 +496,23 @@ class _Pickler(pickle.Pickler):
                 raise CannotSnapshot("a view of a class's members")
             return types.MappingProxyType, (mapping,)
         return NotImplemented
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstClass:
+    """The members of a class when it was met.
+
+    Attributes:
+        is_plain: nothing can change in its data.
+        members: the data.
+        names, values, ids: of all members; the values, so that no other object gets the ``id`` of one.
+    """
+
+    is_plain: bool
+    members: Namespace
+    names: tuple[str, ...]
+    values: tuple[object, ...]
+    ids: list[int]
 
 
 class Saving:

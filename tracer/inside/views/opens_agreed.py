@@ -232,13 +232,16 @@ class OpensAgreed(Opening):
         if self.is_certain:
             return frozenset(names)
 
-        def question(name: str) -> Callable[[World, States], bool]:
-            source = f"{name!r} in globals()"
-            return lambda world, states: agreed(world, source, states) is not None
+        told: set[str] = set()
 
-        told = frozenset(name for name in names if self._ask(question(name)))
-        # all or none where the states are lost on the way, which happens by the clock
-        return frozenset() if self._support is None else told
+        def question(world: World, states: States) -> bool:
+            bound = [world.bound(state) for state in states]
+            told.update(
+                name for name in names if all(name in each for each in bound) or not any(name in each for each in bound)
+            )
+            return True
+
+        return frozenset(told) if self._ask(question) else frozenset()
 
     # what was shown, and what is to be shown
 
