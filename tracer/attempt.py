@@ -429,7 +429,7 @@ def _summary_of(run: Outcome, plan: Plan, *, lenient: bool) -> DriveSummary:
     for restart in all_of(run, MustRestart):
         if restart.tells and not lenient:
             where = f"{restart.place.path}:{restart.place.line}"
-            raise Failed(Reason.TELLS_OUTCOME, f"{restart.reason} at {where} was met with outcomes hidden")
+            raise Failed(Reason.TELLS_OUTCOME, f"{restart.reason} at {where} was met after an outcome was shown")
         raise Again(with_whole(plan, restart.place, restart.reason))
     (summary,) = all_of(run, DriveSummary)
     if summary.tells and not lenient:

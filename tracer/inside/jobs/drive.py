@@ -142,7 +142,9 @@ def run(job: DriveJob, context: JobContext) -> End:
             followed = _followed(writer, opening, outcomes_of(decider))
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
     except Restart as restart:
-        context.send(MustRestart(place=restart.place, reason=restart.reason.value, tells=opening.has_hidden))
+        place = restart.place
+        tells = writer.would_tell(place.path, place.line, place.column)
+        context.send(MustRestart(place=place, reason=restart.reason.value, tells=tells))
         return End(end="ok")
     except OutputFull:
         if not is_bounded:
