@@ -147,7 +147,7 @@ def believe(
     rendered: repl.Rendered,
     outcomes: Sequence[DrawnOutcome],
     others: Callable[[int], tuple[Worker, Program]],
-    found: BeliefsReport | None = None,
+    handed_on: BeliefsReport | None = None,
     *,
     first_only: bool = False,
 ) -> Believed:
@@ -157,7 +157,7 @@ def believe(
         steps: the session's steps; their commands and outputs are all that the job gets of it.
         rendered: the session's text. A belief is about one segment of it: the output of its command.
         outcomes: the outcomes of the session's draws, in order.
-        found: what the process that wrote the session has found, where it followed all outcomes; a job of their own
+        handed_on: what the process that wrote the session has found, where it followed all outcomes; a job of their own
             finds them otherwise.
         first_only: of laws that hang on the process only the first is looked for.
         others: gives the worker of a further world, from 0 to 2, and the program as it is run there.
@@ -174,12 +174,12 @@ def believe(
         windows=config.windows,
         max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
     )
-    if found is None:
+    if handed_on is None:
         report = _followed(
             config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch
         )
     else:
-        report = _of_the_job(job, found)
+        report = _of_the_job(job, handed_on)
     # No row without its choices: of draws that are not the session's, the beliefs after them would be false too.
     if report.mismatch is not None:
         raise Failed(Reason.DRAWS_DIFFER, report.mismatch)
@@ -270,17 +270,17 @@ def _without_differing(
             return BeliefsReport(beliefs=(), failure=None, choices=(), mismatch=None, num_forked=0)
 
     asks = [partial(ask, number) for number in range(NUM_OTHERS[may_hang_on(report)])]
-    found = differing(report, asks, first_only=first_only)
-    if not found:
-        return report, found
-    beliefs = [each.command not in found for each in report.beliefs]
+    apart = differing(report, asks, first_only=first_only)
+    if not apart:
+        return report, apart
+    beliefs = [each.command not in apart for each in report.beliefs]
     left = replace(
         report,
         beliefs=tuple(compress(report.beliefs, beliefs)),
         states=tuple(compress(report.states, beliefs)),
-        windows=tuple(each for each in report.windows if each.command not in found),
+        windows=tuple(each for each in report.windows if each.command not in apart),
     )
-    return left, found
+    return left, apart
 
 
 def not_contradicted(believed: Believed, kept: Mapping[str, int]) -> Believed:

@@ -44,17 +44,17 @@ def differing(
         first_only: only the first such command is wanted, so that later ones need not be looked at.
     """
     laws = [each for each in (*report.beliefs, *report.silent) if each.method != "sampled"]
-    found: set[int] = set()
+    apart: set[int] = set()
     for follow in ask:
         if not laws:
             break
         other = follow(max(law.command for law in laws) + 1)
         others = {each.command: each for each in (*other.beliefs, *other.silent)}
-        found.update(law.command for law in laws if not _same(law, others.get(law.command)))
-        if found and first_only:
-            found = {min(found)}
-            laws = [law for law in laws if law.command < min(found)]
-    return frozenset(found)
+        apart.update(law.command for law in laws if not _same(law, others.get(law.command)))
+        if apart and first_only:
+            apart = {min(apart)}
+            laws = [law for law in laws if law.command < min(apart)]
+    return frozenset(apart)
 
 
 def _same(one: CommandBelief, other: CommandBelief | None) -> bool:

@@ -184,8 +184,10 @@ def run(job: DriveJob, context: JobContext) -> End:
         )
     )
     if followed is not None:
-        found, choices = followed
-        context.send(report_of(found, choices, None, [command.source for command in writer.commands], prepared.sources))
+        beliefs, choices = followed
+        context.send(
+            report_of(beliefs, choices, None, [command.source for command in writer.commands], prepared.sources)
+        )
     return End(end="ok")
 
 
@@ -199,11 +201,11 @@ def _followed(
     commands = [
         (each.source, each.error if each.error is not None else doctext.shown(each.output)) for each in writer.commands
     ]
-    found = opening.beliefs(commands) if outcomes else None
-    if found is None or found.world is None:
+    beliefs = opening.beliefs(commands) if outcomes else None
+    if beliefs is None or beliefs.world is None:
         return None
     try:
-        return found, choices_of(commands, found.world, outcomes)
+        return beliefs, choices_of(commands, beliefs.world, outcomes)
     except (DrawMismatch, CannotSnapshot, Spent):  # this process has run the session already, and may remember it
         return None
 

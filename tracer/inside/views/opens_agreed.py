@@ -233,16 +233,16 @@ class OpensAgreed(Opening):
         if self.is_certain:
             return frozenset(names)
 
-        told: set[str] = set()
+        decided: set[str] = set()
 
         def question(world: World, states: States) -> bool:
             bound = [world.bound(state) for state in states]
-            told.update(
+            decided.update(
                 name for name in names if all(name in each for each in bound) or not any(name in each for each in bound)
             )
             return True
 
-        return frozenset(told) if self._ask(question) else frozenset()
+        return frozenset(decided) if self._ask(question) else frozenset()
 
     # what was shown, and what is to be shown
 
