@@ -1,6 +1,7 @@
 """One attempt at a session: write it by a plan, hold it to the three checks, and make the Trace of it.
 
-``session`` makes attempts, one for each round, until one passes.
+``session`` makes attempts, one for each round, until one passes. Over 400 lines because all that decides if an attempt
+holds, and what is made of it, stands in one place.
 """
 
 from __future__ import annotations
