@@ -101,7 +101,7 @@ def _check_windows(columns: RowColumns) -> None:
         if belief is None or belief["method"] != "exact" or key in seen or window["commands"] < 0:
             raise ValueError(f"expected one law of an exact belief for each window, got {key}; see `windows`")
         seen.add(key)
-        _check_lengths("windows", len(belief["outcomes"]), len(window["probabilities"]))
+        _check_lengths("windows", len(window["outcomes"]), len(window["probabilities"]))
 
 
 def _check_calls(columns: RowColumns) -> None:

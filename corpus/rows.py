@@ -208,7 +208,12 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "events": "" if trace.events is None else pack(trace.events),
         "edits": [_edit(edit) for edit in origin.edits],
         "windows": [
-            {"segment": each.segment, "commands": each.commands, "probabilities": list(each.probabilities)}
+            {
+                "segment": each.segment,
+                "commands": each.commands,
+                "outcomes": list(each.outcomes),
+                "probabilities": list(each.probabilities),
+            }
             for each in trace.windows
         ],
         "edit_lines": list(origin.edit_lines),

@@ -140,9 +140,11 @@ class WindowColumns(TypedDict):
 
     segment: Annotated[int, means("index in `segments` of the output; an exact belief of `beliefs` is of it", since=6)]
     commands: Annotated[int, means("number of commands before it whose outputs the reader has seen", since=6)]
+    outcomes: Annotated[
+        list[str], means("texts that the reader expects: those of that belief, and the likeliest 64 others", since=6)
+    ]
     probabilities: Annotated[
-        list[float],
-        means("probability of each of that belief's `outcomes`; the rest is that of texts that it rules out", since=6),
+        list[float], means("probability of each; they sum to less than 1 where further texts are expected", since=6)
     ]
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,11 +18,15 @@ from trace_mine.eval.real_beliefs_command import commands
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.visible import one_line
 
+if TYPE_CHECKING:
+    from trace_mine.eval.results import Result
+
 EXAMPLES = """\b
 Examples:
   trace-eval runs/quick runs/lstm --out results.parquet
   trace-eval runs/mined --dataset uncertain
-  trace-eval --hf ./gpt2 --like runs/quick --commands 16 --spacing 2
+  trace-eval --hf ./gpt2 --task permutations --set n=3 --set p=0.25 --commands 16 --spacing 2
+  trace-eval --hf ./gpt2 --like runs/quick
   trace-eval reproduce --budget 10m --out report
   trace-eval figures fig9 belief-drift --out report
   trace-eval leaderboard results.parquet --metric accuracy
@@ -36,6 +40,9 @@ app = make_app(epilog=EXAMPLES, default_command=True)
 DEFAULT_JOBS = min(2, len(os.sched_getaffinity(0)))
 
 Out = Annotated[Path, typer.Option(help="Folder of runs, figures, results and reports; what is there is used again.")]
+Style = Annotated[
+    str, typer.Option(help="A style that matplotlib knows, or a .mplstyle file: fonts, sizes, grids of figures.")
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Training processes at a time, one thread each.")]
 
 
@@ -47,15 +54,29 @@ def evaluate(
     dataset: Annotated[Path | None, typer.Option(help="Ask runs on datasets for the beliefs of these rows.")] = None,
     hf: Annotated[Path | None, typer.Option(help="A local AutoModelForCausalLM with its tokenizer.")] = None,
     like: Annotated[Path | None, typer.Option(help="With --hf: the run whose task and sizes it is scored on.")] = None,
-    commands: Annotated[int, typer.Option(help="With --hf: commands of a session, instead of RUN's.")] = 0,
-    spacing: Annotated[int, typer.Option(help="With --hf: commands between two reveals, instead of RUN's.")] = 0,
+    task: Annotated[str, typer.Option(help="With --hf: a task to score it on, such as permutations.")] = "",
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="With --task: a parameter of it (trace-synth list)."),
+    ] = None,
+    commands: Annotated[int, typer.Option(help="With --hf: commands of a session; else RUN's, or 16.")] = 0,
+    spacing: Annotated[int, typer.Option(help="With --hf: commands between two reveals; else RUN's, or 4.")] = 0,
     probes: Annotated[bool, typer.Option(help="Also probe the residual stream and the recurrent state.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print all numbers with their intervals, not an overview.")
+    ] = False,
 ) -> None:
     """Measures finished runs beside their baselines: accuracy, extrapolation, beliefs, drift, retention."""
     if not runs and hf is None:
         raise typer.BadParameter("expected a RUN, or --hf PATH, or a command (reproduce, figures, leaderboard, tasks)")
-    if (hf is None) != (like is None):
-        raise typer.BadParameter("expected --hf PATH and --like RUN together: the run says what sessions to score")
+    if hf is not None and (like is None) == (not task):
+        raise typer.BadParameter(
+            "expected --hf PATH with --like RUN or --task NAME: either says what sessions to score"
+        )
+    if hf is None and (like is not None or task):
+        raise typer.BadParameter("expected --hf PATH beside --like and --task: runs are measured on their own sessions")
+    if parameters and not task:
+        raise typer.BadParameter("expected --task NAME beside --set: its parameters are the task's")
     if hf is None and (commands or spacing):
         raise typer.BadParameter("expected --commands and --spacing with --hf: runs are measured at their own sizes")
     # wrong usage is told above, before torch is imported, which takes seconds
@@ -74,14 +95,24 @@ def evaluate(
             from trace_mine.eval.probes import probe_run
 
             all_results += probe_run(run, rows=rows)
-    if hf is not None and like is not None:
-        from trace_mine.eval.hf import evaluate_hf
+    if hf is not None:
+        from trace_mine.eval.hf import SIZE, evaluate_hf, task_named
 
-        all_results += evaluate_hf(hf, subject(like), rows=rows, commands=commands, spacing=spacing)
-    show(("metric", "where", "model", "value", "95% interval"), summary(all_results))
+        if like is None:
+            batches, trained = task_named(task, parameters or []), SIZE
+        else:
+            run = subject(like)
+            batches, trained = run.task_batches, run.trained
+        all_results += evaluate_hf(hf, batches, trained=trained, rows=rows, commands=commands, spacing=spacing)
+    if every:
+        show(("metric", "where", "model", "value", "95% interval"), summary(all_results))
+    else:
+        show_overview(all_results)
     if out is not None:
         results.write(out, all_results)
         print(f"{len(all_results)} results in {out}")
+    elif not every:
+        print(f"{len(all_results)} results in all: --all prints them, --out FILE keeps them")
 
 
 @app.command(epilog="Example: trace-eval reproduce --budget 10m --out report")
@@ -91,9 +122,10 @@ def reproduce(
     ] = "10m",
     out: Out = Path("report"),
     jobs: Jobs = DEFAULT_JOBS,
+    style: Style = "",
 ) -> None:
     """Trains what is missing, draws every figure, and writes OUT/report.html with verdicts."""
-    prepare()
+    prepare(style)
     from trace_mine.eval.reproduce import budget_of
     from trace_mine.eval.reproduce import reproduce as make
 
@@ -106,9 +138,10 @@ def figures(
     out: Out = Path("report"),
     budget: Annotated[str, typer.Option(help="Also train what is missing, for so long; else only draw.")] = "",
     jobs: Jobs = DEFAULT_JOBS,
+    style: Style = "",
 ) -> None:
-    """Draws figures from the finished runs in OUT/runs: PNG, SVG, CSV and a caption each."""
-    prepare()
+    """Draws figures from the finished runs in OUT/runs: PNG, SVG, PDF, CSV and a caption each."""
+    prepare(style)
     from trace_mine.eval.reproduce import budget_of, draw_only
     from trace_mine.eval.reproduce import reproduce as make
 
@@ -148,13 +181,15 @@ def tasks(
         print(path)
 
 
-def prepare() -> None:
-    """Set up logging and torch for a command: plain lines of our own log, other packages' warnings alone, one thread.
+def prepare(style: str = "") -> None:
+    """Set up logging, torch and the style of figures for a command.
 
-    Commands call this before they import anything of ``eval``, since it also is what first needs the extra [train].
+    The log has plain lines of our own and other packages' warnings alone; torch has one thread. Commands call this
+    before they import anything of ``eval``, since it also is what first needs the extra [train].
 
     Raises:
         ImportError: torch or transformers isn't installed.
+        ValueError: there is no such style.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # at level INFO these report every file they open and every font they look for
@@ -166,6 +201,22 @@ def prepare() -> None:
     # one thread a process: two on busy cores were 2.5 to 7 times slower
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
+    if style:
+        from trace_mine.eval.figures.style import use_style
+
+        use_style(style)
+
+
+def show_overview(all_results: Sequence[Result]) -> None:
+    """Print a table for each question and a verdict on each model."""
+    from trace_mine.eval.overview import tables, verdicts
+
+    for title, header, lines in tables(all_results):
+        print(title)
+        show(header, lines)
+        print()
+    for sentence in verdicts(all_results):
+        print(one_line(sentence, 400))
 
 
 def show(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:

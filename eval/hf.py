@@ -25,13 +25,14 @@ from trace_mine.corpus.synthetic.game import Floats, Plays
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.measure import accuracy, beliefs
 from trace_mine.eval.results import Result, Where
-from trace_mine.eval.subjects import Subject
 from trace_mine.tracer.bounded import DamagedFile, check_regular, read_json
 from trace_mine.train.batches import TaskBatches
 from trace_mine.train.measure.predictors import baselines
 from trace_mine.train.measure.sessions import sessions_of
 from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.language_model import SequenceModel
+from trace_mine.train.recipes import recipe
+from trace_mine.train.settings import override
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 # Rows of one forward pass. Its logits are [rows, tokens, vocabulary] in float64: with GPT-2's 50,257 tokens, 8 rows of
 # 1,024 tokens take 3.3 GB.
 ROWS_AT_ONCE = 8
+SIZE = (16, 4)
+"""(commands, spacing) of sessions that no run and no option gives: some 100 to 300 tokens of a large vocabulary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -217,28 +220,34 @@ def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
     return HFPredictor(name=folder.resolve().name, model=model.eval(), tokenizer=tokenizer, normalised=normalised)
 
 
-def evaluate_hf(folder: Path, like: Subject, *, rows: int, commands: int = 0, spacing: int = 0) -> list[Result]:
-    """Score the model of ``folder`` on ``rows`` test sessions of the run ``like``, beside the baselines.
+def evaluate_hf(
+    folder: Path, batches: TaskBatches, *, trained: tuple[int, int], rows: int, commands: int = 0, spacing: int = 0
+) -> list[Result]:
+    """Score the model of ``folder`` on ``rows`` test sessions of a task, beside the baselines.
 
-    Sessions have the run's trained size, unless ``commands`` or ``spacing`` give another (0: the run's). Results are
-    beliefs where the run's task hides outcomes, and accuracy where it doesn't, once with raw laws and once with
-    ``variant`` "normalised".
+    Args:
+        folder: a local model with its tokenizer.
+        batches: those of the task, of a run or of ``task_named``.
+        trained: (commands, spacing) of the sessions, unless ``commands`` or ``spacing`` give another.
+        rows: sessions.
+        commands: commands of a session; 0: those of ``trained``.
+        spacing: commands between two reveals; 0: those of ``trained``.
+
+    Returns:
+        Beliefs where the task hides outcomes, and accuracy where it doesn't, once with raw laws and once with
+        ``variant`` "normalised". ``times`` is the length over that of ``trained``.
 
     Raises:
-        ValueError: the sizes don't fit each other, or the run was trained on a dataset; also as ``hf_predictor`` and
-            ``HFPredictor.laws`` do.
+        ValueError: the sizes don't fit each other; also as ``hf_predictor`` and ``HFPredictor.laws`` do.
     """
-    if not isinstance(like.batches, TaskBatches):
-        raise ValueError(f"expected --like a run on a task alone, got {like.run}, trained on a dataset")
     own = hf_predictor(folder)
-    trained = like.trained
     commands, spacing = commands or trained[0], spacing or trained[1]
-    # checked here, for the mix of the run's sizes and the given ones is seen by nobody else
+    # checked here, for the mix of the sizes of both is seen by nobody else
     if not 0 < spacing <= commands:
         raise ValueError(f"expected 0 < spacing <= commands, got {spacing} and {commands}")
-    sessions = sessions_of(like.batches, commands=commands, spacing=spacing, rows=rows)
+    sessions = sessions_of(batches, commands=commands, spacing=spacing, rows=rows)
     # of certain outcomes a KL is the loss of what was shown, which says less to a reader than accuracy
-    measure = beliefs if like.batches.task.game.is_hidden else accuracy
+    measure = beliefs if batches.task.game.is_hidden else accuracy
     results: list[Result] = []
     for predictor in (own, replace(own, normalised=True), *baselines()):
         run: dict[str, Where] = {"run": str(own.name)} if predictor.name == own.name else {}
@@ -246,3 +255,13 @@ def evaluate_hf(folder: Path, like: Subject, *, rows: int, commands: int = 0, sp
         times = commands / trained[0]
         results += measure(sessions, predictor, model=predictor.name, variant=variant, times=times, **run)
     return results
+
+
+def task_named(name: str, parameters: Sequence[str]) -> TaskBatches:
+    """Make the batches of a task that no run was trained on, by its name and ``KEY=VALUE`` parameters.
+
+    Raises:
+        ValueError: no such task or parameter, or one whose sessions are no games.
+    """
+    assignments = [f"task={name}", *(f"task.{parameter}" for parameter in parameters)]
+    return TaskBatches(override(recipe("quick"), assignments))

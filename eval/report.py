@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.eval.claims import CANNOT_TELL, DOES_NOT_HOLD, HOLDS, Claim
-from trace_mine.eval.figures.base import Drawn, Figure
+from trace_mine.eval.figures.base import Drawn, Figure, table_in_markdown
 from trace_mine.tracer.visible import in_html, prose_in_markdown
 
 Drawings = Sequence[tuple[Figure, Drawn | None, float]]
@@ -115,6 +115,8 @@ def markdown(drawings: Drawings, facts: Facts) -> str:
             lines += [prose_in_markdown(f"Not drawn: none of its runs is finished ({', '.join(figure.needs)})."), ""]
             continue
         lines += [f"![{figure.title}](figures/{figure.name}.png)", "", prose_in_markdown(drawn.caption), ""]
+        if drawn.table is not None:
+            lines += [table_in_markdown(drawn.table)]
         recipe, paper = prose_in_markdown(figure.recipe), prose_in_markdown(figure.paper)
         lines += [f"*Recipe:* {recipe}. *In the paper:* {paper} *Drawn in* {seconds:.0f} s.", ""]
     return "\n".join(lines)
@@ -162,6 +164,11 @@ def page(out: Path, drawings: Drawings, facts: Facts) -> str:
         data = base64.b64encode((out / "figures" / f"{figure.name}.png").read_bytes()).decode()
         body.append(f"<img alt='{in_html(figure.title)}' src='data:image/png;base64,{data}'>")
         body.append(f"<p>{in_html(drawn.caption)}</p>")
+        if drawn.table is not None:
+            header, lines = drawn.table
+            numbers = ("".join(f"<td>{in_html(cell)}</td>" for cell in line) for line in lines)
+            body.append(table_head(*map(in_html, header)))
+            body.append(f"{''.join(f'<tr>{row}</tr>' for row in numbers)}</tbody></table>")
         small = f"Recipe: {figure.recipe}. In the paper: {figure.paper} Drawn in {seconds:.0f} s."
         body.append(f"<p class='small'>{in_html(small)}</p>")
     # the sizes of all runs, by which a reader can judge what "does not hold" is worth

@@ -174,7 +174,8 @@ def drawings(text: str) -> Any:
     for name, value in {"name": "fig", "title": "A figure", "recipe": text, "paper": text, "needs": (text,)}.items():
         object.__setattr__(figure, name, value)
     drawn = base.Drawn.__new__(base.Drawn)
-    for name, value in {"caption": f"caption {text}", "claims": (a_claim(text),)}.items():
+    table = ("model", "KL"), [(text, "0.1")]
+    for name, value in {"caption": f"caption {text}", "claims": (a_claim(text),), "table": table}.items():
         object.__setattr__(drawn, name, value)
     return [(figure, drawn, 1.0), (figure, None, 1.0)]
 

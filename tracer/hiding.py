@@ -208,7 +208,12 @@ def believe(
         for choice in report.choices
     )
     windows = tuple(
-        WindowBelief(segment=shown[each.command], commands=each.window, probabilities=each.probabilities)
+        WindowBelief(
+            segment=shown[each.command],
+            commands=each.window,
+            outcomes=each.outcomes,
+            probabilities=each.probabilities,
+        )
         for each in report.windows
     )
     states = tuple(

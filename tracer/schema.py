@@ -330,15 +330,16 @@ class WindowBelief:
     Attributes:
         segment: the index, in ``Trace.segments``, of the output; one of ``Trace.beliefs`` is about it and ``exact``.
         commands: the number of commands before it whose outputs the reader has seen.
-        probabilities: of that belief's ``outcomes``, in their order. They sum to less than 1 where an output that the
-            reader has not seen rules others out.
+        outcomes: texts that the reader expects, sorted: those of that belief, and the likeliest 64 others.
+        probabilities: of each outcome. They sum to less than 1 where the reader expects further ones.
 
     Raises:
-        ValueError: ``commands`` is negative, or a probability is none.
+        ValueError: ``commands`` is negative, or a probability is none, or not one for each outcome.
     """
 
     segment: int
     commands: int
+    outcomes: tuple[str, ...]
     probabilities: tuple[float, ...]
 
     def __post_init__(self) -> None:
@@ -346,6 +347,10 @@ class WindowBelief:
             raise ValueError(
                 f"expected a number of commands and probabilities, got {self.commands} and {self.probabilities}; "
                 "give numbers from 0 on, and from 0 to 1"
+            )
+        if len(self.outcomes) != len(self.probabilities):
+            raise ValueError(
+                f"expected a probability for each outcome, got {len(self.probabilities)} for {len(self.outcomes)}"
             )
 
 

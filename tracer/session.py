@@ -144,8 +144,8 @@ class Tracer:
 
     def windows(
         self, commands: Sequence[tuple[str, str]], code: str, windows: Sequence[int]
-    ) -> dict[tuple[int, int], tuple[float, ...]] | str:
-        """Find the laws of a session's open outputs after the last few commands alone.
+    ) -> dict[tuple[int, int], dict[str, float]] | str:
+        """Find the laws of a session's outputs after the last few commands alone.
 
         Args:
             commands: source and output of each command.
@@ -153,13 +153,16 @@ class Tracer:
             windows: numbers of commands.
 
         Returns:
-            By (index of the command, window) the probabilities of the belief's outcomes, which are sorted as texts; or,
-            as text, the reason why there are no beliefs.
+            By (index of the command, window) the probability of each outcome (see ``WindowBelief``), for each output
+            that a reader who has seen nothing can't know; or, as text, the reason why there are no beliefs.
         """
         report = windows_of(self.config, self._recorder, commands, code, windows)
         if isinstance(report, str):
             return report
-        return {(each.command, each.window): each.probabilities for each in report.windows}
+        return {
+            (each.command, each.window): dict(zip(each.outcomes, each.probabilities, strict=True))
+            for each in report.windows
+        }
 
     @property
     def root(self) -> str:

@@ -14,27 +14,35 @@ from trace_mine.eval.plan import PlannedRun
 from trace_mine.eval.results import Result
 from trace_mine.eval.subjects import Subject, subject
 from trace_mine.eval.training import is_finished
+from trace_mine.tracer.visible import prose_in_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
+
+
+Table = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
+"""Header and lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Drawn:
     """A drawn figure: matplotlib's ``figure``, and all that is said with it.
 
-    ``rows`` are the results behind it, ``caption`` has the measured numbers in words, ``claims`` are sentences with a
-    verdict each.
+    ``rows`` are the results behind it, ``caption`` says in a few lines what was measured, ``claims`` are sentences with
+    a verdict each. ``table`` (header, lines) has the numbers of many models, for which a caption has no room.
     """
 
     figure: Canvas
     rows: list[Result]
     caption: str
     claims: list[Claim] = field(default_factory=list)
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         if not self.rows or not self.caption:
             raise ValueError(f"expected results and a caption, got {len(self.rows)} results and {self.caption!r}")
+        if self.table is not None and any(len(line) != len(self.table[0]) for line in self.table[1]):
+            raise ValueError(f"expected lines of {len(self.table[0])} cells, got others: {self.table[1]}")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -96,7 +104,7 @@ class Figure:
 
 
 def save(figure: Figure, drawn: Drawn, folder: Path) -> list[Path]:
-    """Write NAME.png, .svg, .csv (results), .md (caption) and .json (claims) into the folder; return their paths."""
+    """Write NAME.png, .svg, .pdf, .csv (results), .md (caption) and .json (claims); return their paths."""
     from trace_mine.eval.figures import style  # here, since this module is imported without matplotlib too
 
     paths = style.save(drawn.figure, folder, figure.name)
@@ -113,9 +121,18 @@ def captioned(figure: Figure, drawn: Drawn) -> str:
     # -1 is the seed of baselines and of all that is computed
     seeds = sorted({row.seed for row in drawn.rows if row.seed >= 0})
     origin = f"seeds {', '.join(map(str, seeds))}" if seeds else "computed, nothing trained"
+    table = "" if drawn.table is None else f"{table_in_markdown(drawn.table)}\n"
     return (
-        f"**{figure.title}** ({origin}). {drawn.caption}\n\nRecipe: {figure.recipe}\n\nIn the paper: {figure.paper}\n"
+        f"**{figure.title}** ({origin}). {drawn.caption}\n\n{table}Recipe: {figure.recipe}\n\n"
+        f"In the paper: {figure.paper}\n"
     )
+
+
+def table_in_markdown(table: Table) -> str:
+    """The lines of a Markdown table, with a line end after each."""
+    header, lines = table
+    rows = [header, ("---",) * len(header), *(tuple(map(prose_in_markdown, line)) for line in lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 class NothingTrained(Exception):

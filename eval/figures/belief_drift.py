@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trace_mine.eval.claims import Claim, by_seeds, numbers
 from trace_mine.eval.drift import HOLDS, RESCALED, TIMES, drift, holding, memory_needed, norms, variants
-from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
+from trace_mine.eval.figures.base import Bench, Drawn, Figure, Table, at_least_one
 from trace_mine.eval.figures.style import BASELINE, AxesGrid, legend_below, panels, style_of
 from trace_mine.eval.results import Result, number
 from trace_mine.eval.subjects import Subject
@@ -60,7 +60,13 @@ def draw(bench: Bench) -> Drawn:
     rows += control(axes[0, 2], bench.group(CONTROL), times[:3], bench.rows)
     rows += growth(axes[1, 2], bench.group("belief-delta"), times[-1])
     legend_below(figure, axes, columns=3)
-    return Drawn(figure=figure, rows=rows, caption=caption(drifts, holds, rows), claims=claims(drifts, holds))
+    return Drawn(
+        figure=figure,
+        rows=rows,
+        caption=caption(rows),
+        claims=claims(drifts, holds),
+        table=table(drifts, holds),
+    )
 
 
 def plot_lines(axis: Axes, lines: Lines, stream: str) -> None:
@@ -162,35 +168,29 @@ def ends(lines: Lines, key: Key) -> list[float]:
     return [values[max(values)] for _, values in lines.get(key, [])]
 
 
-def caption(drifts: Lines, holds: Lines, rows: list[Result]) -> str:
-    """Give the numbers of every line, seed by seed, and say what they show."""
-    parts = []
+def table(drifts: Lines, holds: Lines) -> Table:
+    """The numbers of every line, seed by seed: KL as trained and at the greatest length, and of the oldest fact."""
+    lines = []
     for key in sorted(drifts):
         stream, label, variant = key
-        name = f"{label}{' + rescale' if variant else ''}, {'uniform' if stream == 'belief' else stream}"
         first = [values[min(values)] for _, values in drifts[key]]
-        length, age = (max(lines[key][0][1]) for lines in (drifts, holds))
-        parts.append(
-            f"{name}: KL {numbers(first)} at 1x, {numbers(ends(drifts, key))} at {length:.0f}x; "
-            f"old fact after {age:.0f}: {numbers(ends(holds, key))}"
-        )
+        name = f"{label}{' + rescale' if variant else ''}"
+        trained_on = "uniform" if stream == "belief" else stream
+        lines.append((trained_on, name, numbers(first), numbers(ends(drifts, key)), numbers(ends(holds, key))))
+    length, age = (max((max(each[0][1]) for each in lines.values()), default=0) for lines in (drifts, holds))
+    return ("streams", "model", "KL at 1x", f"KL at {length:.0f}x", f"KL of a fact after {age:.0f} commands"), lines
+
+
+def caption(rows: list[Result]) -> str:
+    """Say what was measured, what the task asks for, and what the figure can show, whatever the numbers are."""
     # filters of limited memory on uniform streams; those on sticky ones come after them
     windows = [r for r in rows if r.model.startswith("filter of")]
     memory = ", ".join(f"{r.at:.0f}: {r.value:.4f}" for r in windows[: len(WINDOWS)])
     return (
-        f"Every swap of n = 3 happens with p = .1 only, a reveal every 2; each line one seed. {'. '.join(parts)}. "
-        f"The exact filter restarted W commands ago is off by ({memory}): the uniform task asks for little memory, so "
-        f"that forgetting looks like a cure. {scope()}"
-    )
-
-
-def scope() -> str:
-    """The sentences that say what the figure can show and what it can't, whatever the numbers are."""
-    return (
-        "What is shown: how far small models of these kinds, trained for a minute or less, leave the exact belief "
-        "beyond their trained length, and whether they still know an old fact. What isn't: that linear recurrences "
-        "must drift (a gate is linear in the state too), nor that nonlinear ones don't; nor anything of larger models "
-        "or longer training. The rescale is nonlinear, applied after training, and a switch: where nothing is hidden "
+        "Every swap of n = 3 happens with p = .1 only, a reveal every 2; each line one seed. The exact filter "
+        f"restarted W commands ago is off by ({memory}): the uniform task asks for little memory, so that forgetting "
+        "looks like a cure. Not shown: that linear recurrences must drift (a gate is linear in the state too), nor "
+        "anything of larger models or longer training. The rescale is nonlinear and a switch: where nothing is hidden "
         "it can do harm."
     )
 

@@ -75,20 +75,17 @@ def draw(bench: Bench) -> Drawn:
             for result in steering:
                 if result.metric == "steering slope":
                     slopes.setdefault(subject.label, {}).setdefault(result.variant, []).append(result.value)
-    of_models = [f"{label} {numbers(values, 2)}" for label, values in scores.items()]
-    of_controls = [f"{label} {numbers(values, 2)}" for label, values in controls.items()]
-    of_steering = [
-        f"{label}, {variant or 'along the probe'} {numbers(values, 2)}"
-        for label, by_variant in slopes.items()
-        for variant, values in by_variant.items()
-    ]
     caption = (
         "Ridge from the recurrent state (after PCA) to the exact joint belief, read before the question; the triangles "
-        f"show what variable a may hold, coloured by the truth. R2 on held-out sessions by seed: "
-        f"{'; '.join(of_models)}. Controls: {'; '.join(of_controls)}. Steering, slope of the prediction towards the "
-        f"target (1: all the way): {'; '.join(of_steering)}."
+        "show what variable a may hold, coloured by the truth. R2 is on held-out sessions, by seed, beside controls; "
+        "a push's slope is that of the prediction towards the target (1: all the way)."
     )
-    return Drawn(figure=figure, rows=rows, caption=caption, claims=claims(scores, controls, slopes))
+    lines = [(name, "R2 of a probe", numbers(values, 2)) for name, values in (scores | controls).items()]
+    for label, by_variant in slopes.items():
+        pushes = ((f"slope, {variant or 'along the probe'}", values) for variant, values in by_variant.items())
+        lines += [(label, name, numbers(values, 2)) for name, values in pushes]
+    table = ("model", "measured", "by seed"), lines
+    return Drawn(figure=figure, rows=rows, caption=caption, claims=claims(scores, controls, slopes), table=table)
 
 
 def draw_triangles(axes: AxesGrid, game: Game, probe: Probed, label: str) -> None:

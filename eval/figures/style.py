@@ -49,12 +49,47 @@ SETTINGS: dict[Any, Any] = {  # Any as matplotlib's rcParams: it types their nam
 }
 
 
+_chosen: dict[Any, Any] = {}  # the settings of the reader's own style, over ours
+
+
+def use_style(name: str) -> None:
+    """Draw all further figures in a style of matplotlib: sizes, fonts, grids and lines of axes.
+
+    Colours, markers and line styles of what is compared stay, because captions and other figures have the same.
+
+    Args:
+        name: a style that matplotlib knows (``plt.style.available``), or a file in matplotlib's format (``.mplstyle``);
+            "": our own again.
+
+    Raises:
+        ValueError: there is no such style or file.
+    """
+    # what an earlier style has set is set back: ``panels`` sets what styles name, and nothing else
+    matplotlib.rcParams.update({key: matplotlib.rcParamsDefault[key] for key in _chosen})
+    _chosen.clear()
+    if not name:
+        return
+    if name in plt.style.library:
+        _chosen.update(plt.style.library[name])
+    elif Path(name).is_file():
+        _chosen.update(matplotlib.rc_params_from_file(name, use_default_template=False))
+    else:
+        known = ", ".join(each for each in plt.style.available if not each.startswith("_"))
+        raise ValueError(f"expected a file of matplotlib's style settings, or one of {known}, got {name!r}")
+
+
+def _settings() -> dict[Any, Any]:
+    # what files promise stays, whatever a style says: texts that can be searched, the same bytes, room for legends
+    kept = {key: SETTINGS[key] for key in ("svg.fonttype", "svg.hashsalt", "figure.constrained_layout.use")}
+    return {**SETTINGS, **_chosen, **kept}
+
+
 def panels(
     rows: int = 1, columns: int = 1, *, width: float = 3.4, height: float = 2.7, sharey: bool = False
 ) -> tuple[Canvas, AxesGrid]:
     """Make a figure of rows by columns panels, of ``width`` by ``height`` inches each, and its axes [rows, columns]."""
     # not within rc_context: texts take their size when they are made, so the settings must last until the end
-    matplotlib.rcParams.update(SETTINGS)
+    matplotlib.rcParams.update(_settings())
     # squeeze would give one Axes or a flat array where there is one row: then every figure would index differently
     return plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, sharey=sharey)
 
@@ -83,12 +118,15 @@ def legend_below(figure: Canvas, axes: AxesGrid, columns: int = 3) -> None:
 
 
 def save(figure: Canvas, folder: Path, name: str) -> list[Path]:
-    """Write NAME.png and NAME.svg, whose bytes depend on the figure alone, and close the figure."""
+    """Write NAME.png, NAME.svg and NAME.pdf, whose bytes depend on the figure alone, and close the figure."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-    with plt.rc_context(SETTINGS):
+    paths = [folder / f"{name}.{ending}" for ending in ("png", "svg", "pdf")]
+    with plt.rc_context(_settings()):
         # no version of matplotlib and no date in the files: both would change bytes when no number did
         figure.savefig(paths[0], dpi=150, metadata={"Software": None})
         figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
+        # with TrueType fonts inside, where matplotlib's default are Type 3 fonts, which journals refuse
+        with plt.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(paths[2], metadata={"CreationDate": None, "Creator": None, "Producer": None})
     plt.close(figure)  # pyplot holds every figure until it is closed, and warns at the twentieth
     return paths

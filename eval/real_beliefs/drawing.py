@@ -15,11 +15,17 @@ from trace_mine.eval.figures.style import BASELINE, legend_below, panels, save, 
 from trace_mine.eval.real_beliefs.ladder import RUNGS, WINDOWS
 from trace_mine.eval.real_beliefs.plan import MODELS, TRAINED_ON
 from trace_mine.eval.real_beliefs.ranking import table
+from trace_mine.eval.real_beliefs.scoring import MEMORY_EDGES
 from trace_mine.eval.real_beliefs.verdicts import Ladder, claims_of
 from trace_mine.eval.results import Result
 
 FLOOR = 1e-3
 """Nats at which the figure's axis begins."""
+NONE = float("nan")
+BY_MEMORY = ("games", "unseen")
+"""Rungs that are drawn by memory."""
+MEMORY_NAMES = ("none", "1", "2-4", "5-16", "more")
+"""The bins of ``MEMORY_EDGES`` as the axis has them."""
 FILTERS = ("outcomes alike", *(f"filter of {window} commands" for window in WINDOWS))
 
 
@@ -34,23 +40,12 @@ def write_report(scored: Sequence[Result], out: Path) -> list[Path]:
     if not rungs:
         raise ValueError("expected results of trace-eval real-beliefs score, got none; score the benchmark first")
     out.mkdir(parents=True, exist_ok=True)
-    figure, axes = panels(1, 2, width=4.6, height=3.4)
-    places = range(len(rungs))
+    figure, axes = panels(2, 2, width=4.6, height=3.2)
     for name in FILTERS:
-        values = [ladder.known.get((name, rung), float("nan")) for rung in rungs]
         for axis in axes[0]:
-            axis.plot(places, _floored(values), **BASELINE)
-            # named beside them: dashed lines alike can't be told apart by a legend
-            above = name == FILTERS[0]
-            axis.annotate(
-                name.removesuffix(" commands"),
-                (places[0], _floored(values)[0]),
-                fontsize=6,
-                xytext=(2, 3 if above else -3),
-                textcoords="offset points",
-                va="bottom" if above else "top",
-                color=BASELINE["color"],
-            )
+            _draw_filter(axis, name, [ladder.known.get((name, rung), NONE) for rung in rungs])
+        for axis, rung in zip(axes[1], BY_MEMORY, strict=True):
+            _draw_filter(axis, name, [ladder.known_at.get(((name, rung), edge), NONE) for edge in MEMORY_EDGES[:-1]])
     for number, model in enumerate(MODELS):
         _draw_line(axes[0, 0], [_mean_of(ladder, [model], "both", rung) for rung in rungs], model, number)
     for number, data in enumerate(TRAINED_ON, len(MODELS)):
@@ -58,8 +53,19 @@ def write_report(scored: Sequence[Result], out: Path) -> list[Path]:
         _draw_line(axes[0, 1], values, f"trained on {data}", number)
     axes[0, 0].set_title("models trained on games and edited programs")
     axes[0, 1].set_title("mean of the models, by what they were trained on")
+    for axis, rung in zip(axes[1], BY_MEMORY, strict=True):
+        for number, model in enumerate(MODELS):
+            seeds = ladder.seeds([model], ["both"], [rung])
+            values = [
+                _mean([ladder.runs_at.get(((model, "both", rung, seed), edge), NONE) for seed in seeds])
+                for edge in MEMORY_EDGES[:-1]
+            ]
+            _draw_line(axis, values, model, number)
+        axis.set_title(f"{rung}, trained on both, by commands that must be remembered")
+        axis.set_xticks([*range(len(MEMORY_NAMES))], MEMORY_NAMES)
     for axis in axes[0]:
-        axis.set_xticks([*places], rungs)
+        axis.set_xticks([*range(len(rungs))], rungs)
+    for axis in [*axes[0], *axes[1]]:
         axis.set_yscale("log")
         axis.set_ylim(bottom=FLOOR / 2)
         axis.set_ylabel("KL to the exact law, nats")
@@ -75,7 +81,7 @@ def write_report(scored: Sequence[Result], out: Path) -> list[Path]:
         "![KL by rung](ladder.png)",
         "",
         "KL from the exact law, among the outcomes, in nats: over all questions of a rung, a program counting once.",
-        "Lines are means over seeds.",
+        "Lines are means over seeds. The lower panels divide questions by the commands that a reader must remember.",
         "",
         "## Claims",
         "Thresholds stood in `eval/real_beliefs/verdicts.py` before the first of these runs was trained.",
@@ -99,6 +105,21 @@ def _floored(values: Sequence[float]) -> list[float]:
     return [max(value, FLOOR) if value == value else value for value in values]
 
 
+def _draw_filter(axis: Axes, name: str, values: Sequence[float]) -> None:
+    """Draw a baseline, and its name beside it: dashed lines alike can't be told apart by a legend."""
+    axis.plot(range(len(values)), _floored(values), **BASELINE)
+    above = name == FILTERS[0]
+    axis.annotate(
+        name.removesuffix(" commands"),
+        (0, _floored(values)[0]),
+        fontsize=6,
+        xytext=(2, 3 if above else -3),
+        textcoords="offset points",
+        va="bottom" if above else "top",
+        color=BASELINE["color"],
+    )
+
+
 def _draw_line(axis: Axes, values: Sequence[float], label: str, number: int) -> None:
     """Draw a line, of runs that were scored."""
     if any(value == value for value in values):
@@ -107,5 +128,8 @@ def _draw_line(axis: Axes, values: Sequence[float], label: str, number: int) -> 
 
 def _mean_of(ladder: Ladder, models: Sequence[str], data: str, rung: str) -> float:
     """The mean over models and seeds; nan where none of them was scored."""
-    values = [value for (m, d, r, _), value in ladder.runs.items() if m in models and (d, r) == (data, rung)]
-    return mean(values) if values else float("nan")
+    return _mean([value for (m, d, r, _), value in ladder.runs.items() if m in models and (d, r) == (data, rung)])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return mean(values) if values else NONE

@@ -7,9 +7,8 @@ beliefs as the game's own filter, and the two are compared.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.session import Tracer
@@ -20,7 +19,7 @@ CLOSE = 1e-9
 
 
 def with_windows(rows: Sequence[Row], windows: Sequence[int]) -> list[Row]:
-    """Return the rows with the column ``windows``, for each open reveal and window.
+    """Return the rows with the column ``windows``, for each reveal that a reader who has seen nothing can't know.
 
     Raises:
         ValueError: a session has no beliefs when it is run, or others than its row.
@@ -37,16 +36,26 @@ def with_windows(rows: Sequence[Row], windows: Sequence[int]) -> list[Row]:
             columns = []
             for belief in row["beliefs"]:
                 step = row["segments"][belief["segment"]]["step"]
-                if len(belief["outcomes"]) < 2:
-                    continue
-                if not np.allclose(laws[step, whole], belief["probabilities"], rtol=0, atol=CLOSE):
+                given = dict(zip(belief["outcomes"], belief["probabilities"], strict=True))
+                if (step, whole) not in laws:  # who has seen nothing knows it, too
+                    run_law = {outcome: 1.0 for outcome in given if len(given) == 1}
+                else:
+                    run_law = laws[step, whole]
+                    columns += [
+                        {
+                            "segment": belief["segment"],
+                            "commands": window,
+                            "outcomes": [*laws[step, window]],
+                            "probabilities": [*laws[step, window].values()],
+                        }
+                        for window in windows
+                    ]
+                if not all(
+                    math.isclose(given.get(each, 0), run_law.get(each, 0), abs_tol=CLOSE) for each in given | run_law
+                ):
                     raise ValueError(
-                        f"expected the belief {belief['probabilities']} of step {step} of {row['trace_id']}, got "
-                        f"{laws[step, whole]}: the two filters disagree; report it"
+                        f"expected the belief {given} of step {step} of {row['trace_id']}, got {run_law}: the two "
+                        "filters disagree; report it"
                     )
-                columns += [
-                    {"segment": belief["segment"], "commands": window, "probabilities": list(laws[step, window])}
-                    for window in windows
-                ]
             made.append({**row, "windows": columns})
     return made

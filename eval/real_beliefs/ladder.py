@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 3
+VERSION = 4
 SEED = 0
 AS_OF = "2026-11-15"
 """The date as of which the packages that programs import are chosen."""
@@ -80,8 +80,8 @@ SIZES = {
     "full": Size(
         games=3_000,
         held_out_games=300,
-        per_repository=200,
-        unseen_per_repository=60,
+        per_repository=80,
+        unseen_per_repository=40,
         variants=2,
         sessions=4,
         questions=400,
@@ -94,6 +94,6 @@ INJECT = "maybe:p=.1|.25|.5|.75|.9,either,order:p=.25|.5|.75"
 EDITS = 4
 REVEALS = 8
 """Partial questions in one program: of an item, a length, a remainder."""
-WINDOWS = (1, 4, 16)
+WINDOWS = (0, 1, 4, 16)
 """Memories of the filters that are asked beside the exact one, in commands."""
 GAME = ("permutations", "--set", "n=3", "--set", "p=0.25", "--commands", "2-16", "--spacing", "1-4")

@@ -1,6 +1,8 @@
 """Questions: one reveal each of a row with beliefs, with the text before it and the exact law over its outcomes.
 
 A question asks for a law, not for a value: given ``text``, with what probability does each of ``outcomes`` come next?
+The outcomes are those that a reader expects who remembers few commands. So the exact law may be certain: then the
+session has shown before what a value is, or what it follows from, and the question is whether that was kept.
 """
 
 from __future__ import annotations
@@ -14,11 +16,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from trace_mine.corpus.schema import BeliefColumns, WindowColumns
 from trace_mine.corpus.synthetic.tasks import TASKS
 from trace_mine.train.held_out import Row
 
 LEAST_BITS = 0.05
-"""Entropy of a law below which a reveal is no question: its answer is certain to about one in two hundred."""
+"""Entropy below which a law is certain, to about one in two hundred. A reveal is no question where it is certain to
+all readers, those who remember nothing included."""
+
+KEPT = 0.001
+"""KL, in nats, from the exact law up to which the filter of a few commands is as good as the exact one."""
 
 MOST_CHARACTERS = 6_000
 """Longest text of a question; the median row of edited functions has a third of it."""
@@ -26,8 +33,13 @@ MOST_CHARACTERS = 6_000
 MOST_OUTCOMES = 64
 """Largest number of outcomes of a question: each costs a language model a pass."""
 
-OF_A_PROGRAM = 4
-"""Questions about one program, at most: variants of one function, and reveals of one session, are alike."""
+MOST_CHARACTERS_OF_AN_OUTCOME = 24
+"""Longest outcome of a question: a model's probability of a long text is a product of many, and says how well it spells
+or copies."""
+
+OF_A_PROGRAM = 2
+"""Questions about one program that need equal memory, at most: variants of one function, and reveals of one session,
+are alike."""
 
 
 REWRITTEN = frozenset(
@@ -53,7 +65,7 @@ class RoleSpan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowLaw:
     """The belief of a reader of the last ``commands`` commands' outputs: the probability of each outcome of the
-    question, which sum to less than 1 where it can't rule others out.
+    question, which sum to less than 1 where there are more outcomes than a row lists.
     """
 
     commands: int
@@ -73,10 +85,10 @@ class RevealQuestion:
         segments: the parts of ``text``, as a row has them.
         ending: what stands after each outcome, a line end or nothing.
         outcomes: the texts that could stand there, different ones.
-        law: the probability of each, by the exact filter.
+        law: the probability of each, by the exact filter; 0 where only a reader who remembers less expects it.
         shown: the index of the one that did stand there.
         edits: draws that were put into the program; 0 in games and real draws.
-        distance: commands since the last reveal that was open, or since the beginning.
+        distance: commands since the last reveal that was a question, or since the beginning.
         windows: laws of readers who remember a few commands.
 
     Raises:
@@ -113,6 +125,21 @@ class RevealQuestion:
         """The law's entropy in bits."""
         return -sum(p * math.log2(p) for p in self.law if p > 0)
 
+    @property
+    def memory(self) -> float:
+        """The smallest number of commands whose filter is within KEPT of the exact law: how much must be remembered.
+
+        One more than the largest known where that filter isn't; nan where the benchmark has no filter of it.
+        """
+        numbers = sorted(window.commands for window in self.windows)
+        close = [window.commands for window in self.windows if self._nats_from(window.law) <= KEPT]
+        return min(close, default=numbers[-1] + 1) if numbers else math.nan
+
+    def _nats_from(self, law: Sequence[float]) -> float:
+        """KL(exact || law) in nats."""
+        pairs = [(p, q) for p, q in zip(self.law, law, strict=True) if p > 0]
+        return math.inf if any(q <= 0 for _, q in pairs) else sum(p * math.log(p / q) for p, q in pairs)
+
 
 def was_written_again(row: Row) -> bool:
     """Return True for a session that was written a second time because a check of the first failed.
@@ -123,46 +150,57 @@ def was_written_again(row: Row) -> bool:
 
 
 def questions_of(rows: Iterable[Row], rung: str, *, most: int) -> list[RevealQuestion]:
-    """Take ``most`` questions of rows, alike many of each repository, and of each program OF_A_PROGRAM at most.
+    """Take ``most`` questions of rows, alike many of each repository and of each ``memory`` that they need.
 
     The choice depends on the rows alone, not on their order: by the hash of a question's name.
     """
-    by_repository: defaultdict[str, list[RevealQuestion]] = defaultdict(list)
-    of_program: defaultdict[tuple[str, str], int] = defaultdict(int)
-    in_order = sorted((each for row in rows for each in open_reveals(row, rung)), key=_order)
+    groups: defaultdict[tuple[str, str], list[RevealQuestion]] = defaultdict(list)
+    of_program: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    in_order = sorted((each for row in rows for each in asked_reveals(row, rung)), key=_order)
     for question in in_order:
-        key = question.repository, question.program
+        memory = f"{question.memory:g}"
         # games have no program: each session is another one
-        if question.program and of_program[key] >= OF_A_PROGRAM:
-            continue
+        key = question.repository, question.program or question.name.partition(":")[0], memory
         of_program[key] += 1
-        by_repository[question.repository].append(question)
+        if of_program[key] <= OF_A_PROGRAM:
+            groups[memory, question.repository].append(question)
     taken: list[RevealQuestion] = []
-    waiting = [by_repository[name] for name in sorted(by_repository)]
+    waiting = [groups[key] for key in sorted(groups)]
     while waiting and len(taken) < most:
-        # a round takes one of each repository that has some left: a large one has no more than its share
+        # a round takes one of each group that has some left: neither a large repository nor an easy kind of question
+        # has more than its share
         waiting = [group for group in waiting if group]
         taken += [group.pop(0) for group in waiting][: most - len(taken)]
     return taken
 
 
-def open_reveals(row: Row, rung: str) -> list[RevealQuestion]:
-    """All reveals of a row whose exact law has LEAST_BITS or more, where text and outcomes are within the limits."""
+def asked_reveals(row: Row, rung: str) -> list[RevealQuestion]:
+    """All reveals of a row that have an exact law, which is not certain to every reader, within all limits."""
     made: list[RevealQuestion] = []
     if was_written_again(row):
         return made
     is_game = row["entry"] in TASKS
+    windows: defaultdict[int, list[WindowColumns]] = defaultdict(list)
+    for each in row.get("windows", ()):
+        windows[each["segment"]].append(each)
     before = -1
     for belief in row["beliefs"]:
         segment = row["segments"][belief["segment"]]
-        if belief["method"] != "exact" or _bits(belief["probabilities"]) < LEAST_BITS:
+        seen = windows[belief["segment"]]
+        if belief["method"] != "exact":
+            continue
+        if max(_bits(each["probabilities"]) for each in (belief, *seen)) < LEAST_BITS:
             continue
         distance, before = segment["step"] - before, segment["step"]
         shown = row["text"][segment["start"] : segment["end"]]
         ending = "\n" if shown.endswith("\n") else ""
         answer = shown.removesuffix("\n") if ending else shown
-        outcomes = list(belief["outcomes"])
-        fits = segment["start"] <= MOST_CHARACTERS and len(outcomes) <= MOST_OUTCOMES
+        outcomes = sorted({outcome for each in (belief, *seen) for outcome in each["outcomes"]})
+        fits = (
+            segment["start"] <= MOST_CHARACTERS
+            and len(outcomes) <= MOST_OUTCOMES
+            and max(map(len, outcomes)) <= MOST_CHARACTERS_OF_AN_OUTCOME
+        )
         if not fits or answer not in outcomes or "" in outcomes:
             # an outcome that shows nothing has no text that a language model could give a probability to
             continue
@@ -183,18 +221,20 @@ def open_reveals(row: Row, rung: str) -> list[RevealQuestion]:
                 ),
                 ending=ending,
                 outcomes=tuple(outcomes),
-                law=tuple(belief["probabilities"]),
+                law=_law_over(outcomes, belief),
                 shown=outcomes.index(answer),
                 edits=len(row.get("edits", ())),
                 distance=distance,
-                windows=tuple(
-                    WindowLaw(commands=each["commands"], law=tuple(each["probabilities"]))
-                    for each in row.get("windows", ())
-                    if each["segment"] == belief["segment"]
-                ),
+                windows=tuple(WindowLaw(commands=each["commands"], law=_law_over(outcomes, each)) for each in seen),
             )
         )
     return made
+
+
+def _law_over(outcomes: Sequence[str], law: BeliefColumns | WindowColumns) -> tuple[float, ...]:
+    """The probabilities of these outcomes, 0 for those that the law doesn't have."""
+    given = dict(zip(law["outcomes"], law["probabilities"], strict=True))
+    return tuple(given.get(outcome, 0.0) for outcome in outcomes)
 
 
 def write_questions(path: Path, questions: Sequence[RevealQuestion]) -> None:

@@ -26,8 +26,11 @@ BIT_EDGES = (0.0, 0.5, 1.0, 2.0, 6.1)
 EDIT_EDGES = (0, 1, 2, 3, 5)
 DISTANCE_EDGES = (1, 3, 9, 33, 1 << 20)
 """Bins of the commands since the last open reveal."""
-LENGTH_EDGES = (1, 7, 21, 1 << 20)
+LENGTH_EDGES = (1, 4, 9, 1 << 20)
 """Bins of the characters of the longest outcome: a model's probability of a long text is a product of many."""
+MEMORY = "memory"
+MEMORY_EDGES = (0, 1, 2, 5, 17, 1 << 20)
+"""Bins of the commands that must be remembered; 17 stands for more than 16."""
 CONFIDENCE_BINS = 10
 
 
@@ -45,9 +48,8 @@ def score(questions: Sequence[RevealQuestion], answers: Iterable[ModelAnswer], *
 
     Returns:
         ``KL among outcomes`` in nats and ``top-1 among outcomes`` over all questions (``place`` is "") and by bins of
-        entropy, edits, distance and length of the outcomes; ``calibration error``, over all and by entropy;
-        ``mass on outcomes`` and the share ``answered``, where the predictor has a mass; and the rung's own ``entropy of
-        the exact law``.
+        entropy, edits, distance, length of the outcomes and memory needed; ``calibration error``, over all and by
+        entropy; ``mass on outcomes`` and the share ``answered``, where the predictor has a mass.
 
     Raises:
         ValueError: there is no question, or not an answer for each.
@@ -115,6 +117,7 @@ def _parts(scored: Sequence[_Scored]) -> list[tuple[str, float, Sequence[_Scored
         ("edits", EDIT_EDGES, lambda each: each.edits),
         ("distance", DISTANCE_EDGES, lambda each: each.distance),
         ("characters", LENGTH_EDGES, lambda each: max(map(len, each.outcomes))),
+        (MEMORY, MEMORY_EDGES, lambda each: each.memory),
     ):
         measure: Callable[[RevealQuestion], float] = value
         for low, high in pairwise(edges):

@@ -8,11 +8,13 @@ history of this file says which stood when.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from statistics import mean
 
 from trace_mine.eval.claims import Claim, by_seeds
 from trace_mine.eval.real_beliefs.plan import MODELS
+from trace_mine.eval.real_beliefs.scoring import MEMORY, MEMORY_EDGES
 from trace_mine.eval.results import Result
 
 KL = "KL among outcomes"
@@ -21,6 +23,8 @@ HALF, NINE_TENTHS = 0.5, 0.9
 """Shares of the KL of "outcomes alike" that a claim asks a model to be below."""
 CLEAR = 0.02
 """Nats that count as a difference."""
+NEAR, FAR = MEMORY_EDGES[1], MEMORY_EDGES[3]
+"""Bins of memory that claims compare: one command, and 5 to 16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +34,39 @@ class Ladder:
     Attributes:
         runs: KL by (model, training data, rung, seed), in the words of ``plan``.
         known: KL by (baseline, rung).
+        runs_at: KL over the questions that need so much memory alone, by (the key of ``runs``, lower edge of the bin).
+        known_at: the same of baselines.
     """
 
     runs: dict[tuple[str, str, str, int], float]
     known: dict[tuple[str, str], float]
+    runs_at: dict[tuple[tuple[str, str, str, int], int], float] = field(default_factory=dict)
+    known_at: dict[tuple[tuple[str, str], int], float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Ladder:
-        """Take the KL over all questions of each rung. Runs that are not of the plan are left out."""
-        runs: dict[tuple[str, str, str, int], float] = {}
-        known: dict[tuple[str, str], float] = {}
+        """Take the KL over all questions of each rung, and by memory. Runs that are not of the plan are left out."""
+        ladder = cls({}, {})
         for each in results:
-            if each.metric != KL or each.place:
+            is_whole, by_memory = not each.place, each.place.startswith(f"{MEMORY} from")
+            if each.metric != KL or not (is_whole or by_memory):
                 continue
             rung = each.task.removeprefix("real-beliefs ")
             if not each.run:
-                known[each.model, rung] = each.value
+                name = each.model, rung
+                if is_whole:
+                    ladder.known[name] = each.value
+                else:
+                    ladder.known_at[name, int(each.at)] = each.value
             model, _, rest = each.run.partition("-")
             data, _, seed = rest.partition("-s")
             if model in MODELS and seed.isdecimal():
-                runs[model, data, rung, int(seed)] = each.value
-        return cls(runs, known)
+                key = model, data, rung, int(seed)
+                if is_whole:
+                    ladder.runs[key] = each.value
+                else:
+                    ladder.runs_at[key, int(each.at)] = each.value
+        return ladder
 
     def seeds(self, models: Sequence[str], data: Sequence[str], rungs: Sequence[str]) -> list[int]:
         """Seeds for which every one of these was scored."""
@@ -79,10 +95,17 @@ def claims_of(ladder: Ladder) -> list[Claim]:
         models: Sequence[str], data: Sequence[str], rungs: Sequence[str], text: str, margin: Callable[[int], float]
     ) -> Claim:
         margins = [margin(seed) for seed in ladder.seeds(models, data, rungs)]
+        margins = [each for each in margins if each == each]  # a seed that lacks a number decides nothing
         return by_seeds(text, PAPER, margins, f"Margins by seed: {_numbers(margins)}.")
 
     def average(data: str, rung: str, seed: int) -> float:
         return mean(ladder.runs[m, data, rung, seed] for m in every)
+
+    def cost_of_memory(rung: str, seed: int) -> float:
+        """KL where 5 to 16 commands must be remembered, less that where one must and CLEAR; nan: no such question."""
+        none = float("nan")
+        far, near = ([ladder.runs_at.get(((m, "both", rung, seed), edge), none) for m in every] for edge in (FAR, NEAR))
+        return mean(far) - mean(near) - CLEAR
 
     def left(rung: str, seed: int) -> float:
         """The share of the guess's KL that models trained on both leave, on average."""
@@ -137,6 +160,17 @@ def claims_of(ladder: Ladder) -> list[Claim]:
                 min(ladder.runs[m, "both", "unseen", seed] for m in every)
                 - ladder.known.get(("filter of 1 commands", "unseen"), float("inf"))
             ),
+        ),
+        *(
+            over(
+                every,
+                ["both"],
+                [rung],
+                f"What was shown long ago is lost: on {rung}, KL is more than {CLEAR} higher where five to sixteen "
+                "commands must be remembered than where one must (mean of models)",
+                partial(cost_of_memory, rung),
+            )
+            for rung in ("games", "unseen")
         ),
     ]
     return made

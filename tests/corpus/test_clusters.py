@@ -226,6 +226,8 @@ def test_workers_that_see_nothing_of_the_disk_give_the_same_bytes(
 
 def test_a_scheduler_that_dies_ends_the_command(tmp_path: Path) -> None:
     needs("dask")
+    import dask
+
     file = tmp_path / "scheduler.json"
     command_line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port=0", "--no-dashboard"]
     scheduler = subprocess.Popen([*command_line, f"--scheduler-file={file}"], stderr=subprocess.DEVNULL)
@@ -233,7 +235,9 @@ def test_a_scheduler_that_dies_ends_the_command(tmp_path: Path) -> None:
         until(file.exists)
         engine = make_engine("dask", 1, str(file))
         threading.Timer(2.0, scheduler.kill).start()
-        with pytest.raises(CorpusError, match="finished units are kept"):
+        # a client tries to connect again, for 30 s unless said otherwise
+        patience = dask.config.set({"distributed.comm.timeouts.connect": "4s"})
+        with patience, pytest.raises(CorpusError, match="finished units are kept"):
             [*engine.run(SlowTask(tmp_path, "quick"), KeyList(["a", "b"]))]
     finally:
         scheduler.kill()

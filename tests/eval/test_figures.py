@@ -12,6 +12,7 @@ import pytest
 from trace_mine.eval import report, results
 from trace_mine.eval.figures import MODULES, figure, figures
 from trace_mine.eval.figures.base import Bench, NothingTrained, captioned, save
+from trace_mine.eval.figures.style import COLOURS, use_style
 from trace_mine.eval.plan import PlannedRun, planned
 from trace_mine.eval.reproduce import budget_of, draw_all, draw_only, facts, needed
 from trace_mine.eval.subjects import label_of
@@ -51,12 +52,14 @@ def test_every_figure_keeps_the_contract(name: str, bench: Bench, tmp_path: Path
     assert one.recipe and one.paper and one.title
     drawn = one.draw(bench)
     paths = save(one, drawn, tmp_path)
-    assert [path.suffix for path in paths] == [".png", ".svg", ".csv", ".md", ".json"]
-    assert all(path.stat().st_size > 100 for path in paths[:4])
-    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert [path.suffix for path in paths] == [".png", ".svg", ".pdf", ".csv", ".md", ".json"]
+    assert all(path.stat().st_size > 100 for path in paths[:5])
+    assert paths[0].read_bytes().startswith(b"\x89PNG") and paths[2].read_bytes().startswith(b"%PDF")
+    assert b"/Type3" not in paths[2].read_bytes(), "journals refuse such fonts"
+    assert len(drawn.caption) < 700, "a few lines: what takes more is a table"
     rows = results.read(tmp_path / f"{name}.csv")
     assert rows and all(row.metric for row in rows)
-    caption = paths[3].read_text()
+    caption = paths[4].read_text()
     assert re.search(r"\d{2}|\d\.\d", caption), "a caption has the measured numbers"
     assert "In the paper:" in caption
     for claim in drawn.claims:
@@ -96,6 +99,31 @@ def test_a_caption_names_its_seeds(bench: Bench) -> None:
     one = figure("fig4")
     assert "seeds 0" in captioned(one, one.draw(bench))
     assert "nothing trained" in captioned(figure("fig9"), figure("fig9").draw(bench))
+
+
+def test_a_style_changes_the_look_and_not_the_colours(tmp_path: Path) -> None:
+    def drawn(name: str) -> bytes:
+        draw_only(["fig9"], tmp_path / name)
+        return (tmp_path / name / "figures" / "fig9.svg").read_bytes()
+
+    try:
+        ours = drawn("ours")
+        use_style("ggplot")
+        theirs = drawn("theirs")
+        file = tmp_path / "mine.mplstyle"
+        file.write_text("font.size: 14\naxes.labelsize: 14\n")
+        use_style(str(file))
+        mine = drawn("mine")
+        assert len({ours, theirs, mine}) == 3
+        for colour in COLOURS[:4]:
+            assert colour.lower().encode() in ours and colour.lower().encode() in theirs
+        with pytest.raises(
+            ValueError, match=r"expected a file of matplotlib's style settings, or one of .*ggplot.* got 'no'"
+        ):
+            use_style("no")
+        assert drawn("again") == ours, "a style that is none leaves ours"
+    finally:
+        use_style("")
 
 
 def test_unknown_names_are_told() -> None:

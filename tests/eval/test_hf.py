@@ -58,7 +58,7 @@ def test_a_random_gpt2_goes_through(merges: bool, tiny_subject: Callable, tmp_pa
     first = [opened._log_probabilities([row])[0][common(rows) - 1, row[common(rows)]] for row in rows]
     assert np.allclose(law[0, 1], np.exp(first))
     assert (slow <= law[0, 1] + 1e-12).all()  # it also asks for the line end after the label
-    told = evaluate_hf(tmp_path / "gpt2", subject, rows=2)
+    told = evaluate_hf(tmp_path / "gpt2", subject.batches, trained=subject.trained, rows=2)
     assert {r.model for r in told} >= {"gpt2", "exact filter", "chance"}
     raw, normalised = (
         next(r.value for r in told if r.model == "gpt2" and r.metric == "belief KL" and r.variant == v)

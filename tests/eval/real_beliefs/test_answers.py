@@ -19,7 +19,7 @@ from trace_mine.eval.real_beliefs.asking import UNANSWERED, ModelAnswer, answers
 from trace_mine.eval.real_beliefs.ladder import RUNGS
 from trace_mine.eval.real_beliefs.making import TRAINING
 from trace_mine.eval.real_beliefs.predictors import Frequency, LastOutcome, alike, baselines, exact
-from trace_mine.eval.real_beliefs.questions import RevealQuestion, open_reveals, questions_of, write_questions
+from trace_mine.eval.real_beliefs.questions import RevealQuestion, asked_reveals, questions_of, write_questions
 from trace_mine.eval.real_beliefs.ranking import METRICS, score_all, table
 from trace_mine.eval.real_beliefs.scoring import calibration_error, score
 from trace_mine.eval.subjects import Subject, subject
@@ -72,7 +72,7 @@ def test_the_exact_law_loses_nothing_and_no_other_less(games: Path) -> None:
 
 def test_a_program_counts_once_whatever_its_variants() -> None:
     rows = [row(f"lib.f~{n}", laws=((0.9, 0.1),)) for n in range(3)] + [row("lib.g~0", laws=((0.5, 0.5),))]
-    questions = [each for given in rows for each in open_reveals(given, "seen")]
+    questions = [each for given in rows for each in asked_reveals(given, "seen")]
     told = score(questions, [answer(alike(each)) for each in questions], model="alike")
     skewed = math.log(2) + 0.9 * math.log(0.9) + 0.1 * math.log(0.1)
     assert of(told, "KL among outcomes") == pytest.approx(skewed / 2)
@@ -84,13 +84,13 @@ def test_a_program_counts_once_whatever_its_variants() -> None:
 
 
 def test_baselines_count_in_training_questions_alone() -> None:
-    zeros = [each for n in range(8) for each in open_reveals(row(f"lib.t{n}~0"), TRAINING)]
-    (question,) = open_reveals(row("lib.f~0", laws=((0.5, 0.25, 0.25),)), "seen")
+    zeros = [each for n in range(8) for each in asked_reveals(row(f"lib.t{n}~0"), TRAINING)]
+    (question,) = asked_reveals(row("lib.f~0", laws=((0.5, 0.25, 0.25),)), "seen")
     assert Frequency.of(zeros)(question) == pytest.approx([9 / 11, 1 / 11, 1 / 11])
     assert Frequency.of([])(question) == pytest.approx([1 / 3] * 3)
     # in a second reveal the first one's value stands before it
-    last = open_reveals(row("lib.f~0", laws=((0.5, 0.5), (0.5, 0.25, 0.25))), "seen")[1]
-    repeated = [each for n in range(8) for each in open_reveals(row(f"lib.t{n}~0", laws=((0.5, 0.5),) * 2), TRAINING)]
+    last = asked_reveals(row("lib.f~0", laws=((0.5, 0.5), (0.5, 0.25, 0.25))), "seen")[1]
+    repeated = [each for n in range(8) for each in asked_reveals(row(f"lib.t{n}~0", laws=((0.5, 0.5),) * 2), TRAINING)]
     assert LastOutcome.of(repeated).share == pytest.approx(9 / 10), "counted from one hit and one miss"
     assert LastOutcome.of(repeated)(last) == pytest.approx([0.9, 0.05, 0.05])
     assert LastOutcome.of(repeated)(question) == pytest.approx([1 / 3] * 3), "nothing was shown before"
@@ -107,7 +107,7 @@ def test_calibration_is_against_exact_laws() -> None:
 def test_a_run_is_asked_as_its_own_evaluation_asks_it(run: Path, games: Path) -> None:
     opened = subject(run)
     rows = [each for each in rows_of(games) if each["split"] == "test"][:3]
-    questions = [each for given in rows for each in open_reveals(given, "games")]
+    questions = [each for given in rows for each in asked_reveals(given, "games")]
     told = {
         (rows[each.row]["trace_id"], each.segment): each
         for each in scored_beliefs(opened.model, opened.batches.tokenizer, rows, max_length=10_000)[0]
@@ -122,7 +122,7 @@ def test_a_run_is_asked_as_its_own_evaluation_asks_it(run: Path, games: Path) ->
 
 def test_a_run_on_a_task_is_refused(tiny_subject: Callable[..., Subject]) -> None:
     with pytest.raises(ValueError, match="expected a run with an open vocabulary"):
-        next(answers_of_run(tiny_subject("belief", "lstm"), open_reveals(row(), "seen")))
+        next(answers_of_run(tiny_subject("belief", "lstm"), asked_reveals(row(), "seen")))
 
 
 def test_a_language_model_is_asked_by_its_own_tokens_and_what_is_too_long_is_counted(
@@ -169,7 +169,7 @@ def test_the_ladder_s_table_has_a_column_for_each_rung(tmp_path: Path, games: Pa
     folder = tmp_path / "questions"
     folder.mkdir()
     made: list[RevealQuestion] = questions_of(rows_of(games), "games", most=12)
-    real = [each for n in range(3) for each in open_reveals(row(f"lib.f{n}~0"), "unseen")]
+    real = [each for n in range(3) for each in asked_reveals(row(f"lib.f{n}~0"), "unseen")]
     for name in (*RUNGS, TRAINING):
         write_questions(folder / f"{name}.jsonl", {"games": made, TRAINING: made, "unseen": real}.get(name, []))
     results = score_all(tmp_path, [run], [])

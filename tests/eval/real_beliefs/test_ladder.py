@@ -13,12 +13,16 @@ from trace_mine.eval.claims import CANNOT_TELL, DOES_NOT_HOLD, HOLDS
 from trace_mine.eval.real_beliefs.drawing import write_report
 from trace_mine.eval.real_beliefs.ladder import RUNGS, WINDOWS
 from trace_mine.eval.real_beliefs.plan import MODELS, TRAINED_ON, planned_runs
+from trace_mine.eval.real_beliefs.scoring import MEMORY_EDGES
 from trace_mine.eval.real_beliefs.verdicts import KL, Ladder, claims_of
 from trace_mine.eval.results import Result
 
 
-def planted(kl: Callable[[str, str, str, int], float], seeds: int = 3) -> list[Result]:
-    """Results of all runs with this KL by (model, data, rung, seed), of a guess with KL 1 and filters with .1."""
+def planted(kl: Callable[[str, str, str, int], float], seeds: int = 3, memory: float = 0.01) -> list[Result]:
+    """Results of all runs with this KL by (model, data, rung, seed), of a guess with KL 1 and filters with .1.
+
+    KL grows by ``memory`` with each command that must be remembered.
+    """
     made = [Result(metric=KL, value=1.0, model="outcomes alike", task=f"real-beliefs {rung}") for rung in RUNGS]
     for window, rung in itertools.product(WINDOWS, RUNGS):
         made.append(Result(metric=KL, value=0.1, model=f"filter of {window} commands", task=f"real-beliefs {rung}"))
@@ -26,6 +30,9 @@ def planted(kl: Callable[[str, str, str, int], float], seeds: int = 3) -> list[R
         shared = {"run": f"{model}-{data}-s{seed}", "model": model, "seed": seed, "task": f"real-beliefs {rung}"}
         value = kl(model, data, rung, seed)
         made.append(Result(metric=KL, value=value, **shared))  # type: ignore[arg-type]
+        for edge in MEMORY_EDGES[:-1]:
+            at = {"place": f"memory from {edge}", "at": float(edge), **shared}
+            made.append(Result(metric=KL, value=value + memory * edge, **at))  # type: ignore[arg-type]
         # of a bin, which no claim is about
         made.append(Result(metric=KL, value=9.0, place="bits from 1", at=1.0, **shared))  # type: ignore[arg-type]
     return made
@@ -43,9 +50,14 @@ def good(model: str, data: str, rung: str, seed: int) -> float:
 
 def test_all_claims_hold_where_results_are_as_hoped_for_and_none_where_they_are_not() -> None:
     assert set(verdicts(planted(good))) == {HOLDS}
-    bad = verdicts(planted(lambda model, data, rung, seed: 1.0 - good(model, data, "draws", seed) * 0.01))
+    bad = verdicts(planted(lambda model, data, rung, seed: 1.0 - good(model, data, "draws", seed) * 0.01, memory=0.0))
     # no filter of one command is reached all the more
-    assert bad == [DOES_NOT_HOLD] * (len(bad) - 1) + [HOLDS]
+    assert bad == [DOES_NOT_HOLD] * (len(bad) - 3) + [HOLDS] + [DOES_NOT_HOLD] * 2
+
+
+def test_a_bin_without_questions_lets_no_claim_about_memory_hold() -> None:
+    results = [each for each in planted(good) if (each.task, each.place) != ("real-beliefs unseen", "memory from 5")]
+    assert verdicts(results)[-2:] == [HOLDS, CANNOT_TELL]
 
 
 def test_seeds_that_disagree_and_missing_ones_decide_nothing() -> None:
@@ -57,7 +69,7 @@ def test_seeds_that_disagree_and_missing_ones_decide_nothing() -> None:
 
 def test_a_filter_that_was_not_asked_lets_no_claim_hold() -> None:
     results = [each for each in planted(good) if not each.model.startswith("filter")]
-    assert verdicts(results)[-1] == DOES_NOT_HOLD
+    assert verdicts(results)[-3] == DOES_NOT_HOLD
 
 
 def test_runs_of_other_names_are_left_out() -> None:

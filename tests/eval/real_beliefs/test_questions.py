@@ -20,7 +20,7 @@ from trace_mine.eval.real_beliefs.questions import (
     RevealQuestion,
     RoleSpan,
     WindowLaw,
-    open_reveals,
+    asked_reveals,
     questions_of,
     read_questions,
     write_questions,
@@ -43,7 +43,7 @@ def row(name: str = "lib.f~0", repository: str = "lib", *, laws: tuple[tuple[flo
 
 
 def test_a_question_has_the_text_before_the_reveal_and_its_law() -> None:
-    made = open_reveals(row(laws=((1.0,), (0.25, 0.75), (0.5, 0.5))), "seen")
+    made = asked_reveals(row(laws=((1.0,), (0.25, 0.75), (0.5, 0.5))), "seen")
     assert [each.law for each in made] == [(0.25, 0.75), (0.5, 0.5)], "what is certain is no question"
     first, second = made
     assert first.text == ">>> f()\n0\n>>> f()\n" and first.ending == "\n" and first.outcomes == ("0", "1")
@@ -73,22 +73,22 @@ def test_a_question_has_the_text_before_the_reveal_and_its_law() -> None:
 )
 def test_what_is_no_question(change: dict[str, Any]) -> None:
     given = row()
-    assert len(open_reveals(given, "seen")) == 1
+    assert len(asked_reveals(given, "seen")) == 1
     given["beliefs"][0] |= change
-    assert open_reveals(given, "seen") == []
+    assert asked_reveals(given, "seen") == []
 
 
 def test_a_session_that_was_written_again_is_not_asked_about() -> None:
     given = {**row(), "kept_whole": '{"hidden": 1, "unstable": 1}'}
-    assert open_reveals(given, "seen") == []
+    assert asked_reveals(given, "seen") == []
 
 
 def test_too_long_and_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     given = row(laws=((0.5, 0.5), (0.25, 0.25, 0.5)))
     monkeypatch.setattr(under_test, "MOST_OUTCOMES", 2)
-    assert [each.law for each in open_reveals(given, "seen")] == [(0.5, 0.5)]
+    assert [each.law for each in asked_reveals(given, "seen")] == [(0.5, 0.5)]
     monkeypatch.setattr(under_test, "MOST_CHARACTERS", 7)
-    assert open_reveals(given, "seen") == []
+    assert asked_reveals(given, "seen") == []
 
 
 def test_a_program_gives_few_and_a_large_repository_no_more_than_its_share() -> None:
@@ -118,19 +118,54 @@ def test_a_question_has_the_laws_after_windows_of_its_reveal_alone() -> None:
     given = row(laws=((0.25, 0.75), (0.5, 0.5)))
     first, second = (each["segment"] for each in given["beliefs"])
     given["windows"] = [
-        {"segment": first, "commands": 1, "probabilities": [0.2, 0.3]},
-        {"segment": second, "commands": 1, "probabilities": [0.5, 0.25]},
-        {"segment": second, "commands": 4, "probabilities": [0.5, 0.5]},
+        {"segment": first, "commands": 1, "outcomes": ["0", "1", "2"], "probabilities": [0.25, 0.25, 0.5]},
+        # of more outcomes than are listed
+        {"segment": second, "commands": 1, "outcomes": ["0", "1"], "probabilities": [0.5, 0.25]},
+        {"segment": second, "commands": 4, "outcomes": ["0", "1"], "probabilities": [0.5, 0.5]},
     ]
-    one, other = open_reveals(given, "seen")
-    assert one.windows == (WindowLaw(commands=1, law=(0.2, 0.3)),)
+    one, other = asked_reveals(given, "seen")
+    assert one.outcomes == ("0", "1", "2") and one.law == (0.25, 0.75, 0.0)
+    assert one.windows == (WindowLaw(commands=1, law=(0.25, 0.25, 0.5)),)
     assert other.windows == (WindowLaw(commands=1, law=(0.5, 0.25)), WindowLaw(commands=4, law=(0.5, 0.5)))
+    assert (one.memory, other.memory) == (2, 4)
     answered = answer_of_window(other, 1)
     assert answered.law.tolist() == [2 / 3, 1 / 3] and answered.mass == 0.75
     missing = answer_of_window(one, 4)
-    assert missing.law.tolist() == [0.5, 0.5] and missing.mass != missing.mass, "not answered: outcomes alike"
+    assert missing.law.tolist() == [1 / 3] * 3 and missing.mass != missing.mass, "not answered: outcomes alike"
     with pytest.raises(ValueError, match="for each outcome after each window"):
         replace(one, windows=(WindowLaw(commands=1, law=(1.0,)),))
+
+
+def test_what_was_shown_long_ago_is_a_question_for_who_forgets_it() -> None:
+    given = row(laws=((0.5, 0.5), (1.0,), (1.0,), (1.0,)))
+    # one reader knows it in any case, one has forgotten, and one who remembers four commands has not
+    windows = {1: {0: (1.0,)}, 2: {0: (0.5, 0.5), 1: (1.0,)}, 3: {0: (0.25, 0.25, 0.5), 1: (0.5, 0.5), 4: (1.0,)}}
+    given["windows"] = [
+        {"segment": 3 * step + 2, "commands": n, "outcomes": [*map(str, range(len(law)))], "probabilities": [*law]}
+        for step, laws in windows.items()
+        for n, law in laws.items()
+    ]
+    first, second, third = asked_reveals(given, "seen")
+    assert first.memory != first.memory, "no filter is known"
+    assert (second.outcomes, second.law, second.memory, second.bits) == (("0", "1"), (1.0, 0.0), 1, 0)
+    assert (third.outcomes, third.law, third.memory) == (("0", "1", "2"), (1.0, 0.0, 0.0), 4)
+    assert (first.distance, second.distance, third.distance) == (1, 2, 1)
+
+
+def test_questions_that_need_memory_are_as_many_as_others() -> None:
+    def needing(n: int, repository: str, number: int) -> Any:
+        given = row(f"lib.f{number}~0", repository, laws=((0.5, 0.5),))
+        given["windows"] = [
+            {"segment": 2, "commands": w, "outcomes": ["0", "1"], "probabilities": [0.5, 0.5] if w >= n else [0.9, 0.1]}
+            for w in (0, 1, 4, 16)
+        ]
+        return given
+
+    rows = [needing(0, "lib", number) for number in range(30)]
+    rows += [needing(n, repository, n) for n in (1, 16, 17) for repository in ("lib", "other")]
+    taken = questions_of(rows, "seen", most=12)
+    assert sorted(each.memory for each in taken) == [*[0] * 6, 1, 1, 16, 16, 17, 17]
+    assert {each.memory for each in questions_of(rows, "seen", most=4)} == {0, 1, 16}, "one of each group in turn"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +224,7 @@ def test_a_file_gives_back_what_was_written(
 def test_another_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="got no file; make them with trace-eval"):
         read_questions(tmp_path / "none.jsonl")
-    made = open_reveals(row(), "seen")
+    made = asked_reveals(row(), "seen")
     write_questions(tmp_path / "a.jsonl", made)
     entry = json.loads((tmp_path / "a.jsonl").read_text())
     for broken in ("[]", "{}", json.dumps({**entry, "law": [2, 3]}), json.dumps({**entry, "segments": [{"x": 1}]})):

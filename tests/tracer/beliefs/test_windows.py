@@ -66,13 +66,17 @@ def test_laws_after_windows_are_those_of_all_paths(commands: list[tuple[str, str
     session = [(sources[kind] % text, output) for (kind, text), output in zip(commands, shown, strict=True)]
     found = beliefs.beliefs_of(session, world, seeds=1, max_seconds=60.0, windows=WINDOWS)
     assert found.failure is None
-    outcomes = {each.command: each.outcomes for each in found.beliefs if len(each.outcomes) > 1}
-    assert [(each.command, each.window) for each in found.windows] == [*itertools.product(outcomes, WINDOWS)]
+    # certain beliefs too, where a reader who has seen nothing can't know the output
+    asked = [n for n, (kind, _) in enumerate(commands) if kind == "asked" and len({texts[n] for _, texts in every}) > 1]
+    assert [(each.command, each.window) for each in found.windows] == [*itertools.product(asked, WINDOWS)]
+    believed = {each.command: set(each.outcomes) for each in found.beliefs}
     for each in found.windows:
         start = max(0, each.command - each.window)
         agreeing = [(w, texts) for w, texts in every if texts[start : each.command] == shown[start : each.command]]
         total = sum(weight for weight, _ in agreeing)
-        for outcome, probability in zip(outcomes[each.command], each.probabilities, strict=True):
+        assert believed[each.command] <= set(each.outcomes)
+        assert set(each.outcomes) == {texts[each.command] for _, texts in agreeing}
+        for outcome, probability in zip(each.outcomes, each.probabilities, strict=True):
             expected = sum(weight for weight, texts in agreeing if texts[each.command] == outcome) / total
             assert probability == pytest.approx(expected, abs=1e-12), each
 
@@ -82,9 +86,43 @@ def test_a_window_of_all_commands_is_the_belief_and_one_of_none_the_law_before_a
     maybe = "if random() < 0.5:\n    x += 1"
     session = [(maybe, ""), ("print(x)", "1"), (maybe, ""), ("print(x)", "2")]
     found = beliefs.beliefs_of(session, world, seeds=1, max_seconds=60.0, windows=(0, 4))
+    laws = {
+        (each.command, each.window): dict(zip(each.outcomes, each.probabilities, strict=True)) for each in found.windows
+    }
+    before, after = {"0": 0.5, "1": 0.5}, {"1": 0.5, "2": 0.5}
+    assert laws == {(1, 0): before, (1, 4): before, (3, 0): {"0": 0.25, "1": 0.5, "2": 0.25}, (3, 4): after}
+
+
+def test_an_output_that_was_shown_long_ago_has_laws_and_one_that_nobody_has_to_see_has_none() -> None:
+    install()
+    session = [("if random() < 0.5:\n    x += 1", ""), ("print(x)", "1"), ("y = 2", ""), ("print(y)", "2")]
+    session += [("print(x)", "1")]
+    found = beliefs.beliefs_of(session, world, seeds=1, max_seconds=60.0, windows=(0, 2, 3))
+    assert [len(each.outcomes) for each in found.beliefs] == [2, 1, 1]
     laws = {(each.command, each.window): each.probabilities for each in found.windows}
-    # outcomes of the last are 1 and 2: a reader who saw nothing knows that 0 can come too
-    assert laws == {(1, 0): (0.5, 0.5), (1, 4): (0.5, 0.5), (3, 0): (0.5, 0.25), (3, 4): (0.5, 0.5)}
+    # the last is known to who remembers three outputs; y is always 2
+    assert {key: law for key, law in laws.items() if key[0] > 1} == {
+        (4, 0): (0.5, 0.5),
+        (4, 2): (0.5, 0.5),
+        (4, 3): (1.0,),
+    }
+
+
+def test_of_very_many_outcomes_a_law_has_the_likeliest_and_those_of_the_belief() -> None:
+    install()
+    session = [("x = 10 * randrange(10) + randrange(10)", ""), ("print(x)", "99")]
+    code = "from random import randrange"
+
+    def here(seed: int, seconds: float, lazy: bool) -> World:
+        namespace = program.fresh_namespace(Program(code=code))
+        return World(namespace, 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed, lazy=lazy)
+
+    whole = beliefs.beliefs_of(session, here, seeds=1, max_seconds=60.0, windows=(1,))
+    assert len(whole.beliefs[0].outcomes) == len(whole.windows[0].outcomes) == 100
+    again = beliefs.beliefs_of([*session, ("print(x)", "99")], here, seeds=1, max_seconds=60.0, windows=(0,))
+    seen = again.windows[1]
+    assert again.beliefs[1].outcomes == ("99",) and "99" in seen.outcomes and len(seen.outcomes) == 65
+    assert sum(seen.probabilities) == pytest.approx(0.65) and [*seen.outcomes] == sorted(seen.outcomes)
 
 
 def test_sampled_beliefs_have_no_windows() -> None:
@@ -102,12 +140,18 @@ def test_a_trace_has_them_where_they_were_asked_for() -> None:
     assert isinstance(trace, Trace), trace
     assert [each.commands for each in trace.windows] == [1, 9, 1, 9]
     assert {each.segment for each in trace.windows} == {b.segment for b in trace.beliefs if len(b.outcomes) > 1}
+    assert trace.windows[-1].outcomes == trace.beliefs[-1].outcomes
 
 
 @pytest.mark.parametrize(("commands", "probability"), [(-1, 0.5), (1, 1.5), (1, float("nan"))])
 def test_a_window_that_is_none_is_refused(commands: int, probability: float) -> None:
     with pytest.raises(ValueError, match="expected a number of commands"):
-        WindowBelief(segment=0, commands=commands, probabilities=(probability,))
+        WindowBelief(segment=0, commands=commands, outcomes=("0",), probabilities=(probability,))
+
+
+def test_a_law_without_its_outcomes_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a probability for each outcome, got 1 for 2"):
+        WindowBelief(segment=0, commands=1, outcomes=("0", "1"), probabilities=(0.5,))
 
 
 @pytest.mark.parametrize("windows", [(1, 1), (-1,)])

@@ -59,8 +59,13 @@ class CommandWindow(Record):
 
     command: Count
     window: Count
-    # of the outcomes of the command's belief, in their order: they sum to less than 1 where the window allows others
+    outcomes: tuple[str, ...]
+    # they sum to less than 1 where there are more outcomes than are listed
     probabilities: tuple[Probability, ...]
+
+    def agree(self) -> None:
+        if len(self.outcomes) != len(self.probabilities):
+            raise ProtocolError("expected a probability for each outcome of a law after a window")
 
 
 @record
