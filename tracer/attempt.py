@@ -1,6 +1,7 @@
 """One attempt at a session: write it by a plan, hold it to the three checks, and make the Trace of it.
 
-``session`` makes attempts, one for each round, until one passes.
+``session`` makes attempts, one for each round, until one passes. Over 400 lines because all that decides if an attempt
+holds, and what is made of it, stands in one place.
 """
 
 from __future__ import annotations
@@ -202,6 +203,7 @@ class Attempt:
             partial(self._other_world, program),
             # of commands that stand in the row's set-up it knows nothing
             next(iter(all_of(run, BeliefsReport)), None) if program.code == self.snippet.code else None,
+            first_only=not self.lenient,
         )
         if believed.differing and not self.lenient:
             # The first alone: what of the others differs once it is not shown is another question, and to answer it by
@@ -428,7 +430,7 @@ def _summary_of(run: Outcome, plan: Plan, *, lenient: bool) -> DriveSummary:
     for restart in all_of(run, MustRestart):
         if restart.tells and not lenient:
             where = f"{restart.place.path}:{restart.place.line}"
-            raise Failed(Reason.TELLS_OUTCOME, f"{restart.reason} at {where} was met with outcomes hidden")
+            raise Failed(Reason.TELLS_OUTCOME, f"{restart.reason} at {where} was met after an outcome was shown")
         raise Again(with_whole(plan, restart.place, restart.reason))
     (summary,) = all_of(run, DriveSummary)
     if summary.tells and not lenient:

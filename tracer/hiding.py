@@ -147,7 +147,9 @@ def believe(
     rendered: repl.Rendered,
     outcomes: Sequence[DrawnOutcome],
     others: Callable[[int], tuple[Worker, Program]],
-    found: BeliefsReport | None = None,
+    handed_on: BeliefsReport | None = None,
+    *,
+    first_only: bool = False,
 ) -> Believed:
     """The choices and beliefs of a session. An output whose law other processes don't find has none.
 
@@ -155,8 +157,9 @@ def believe(
         steps: the session's steps; their commands and outputs are all that the job gets of it.
         rendered: the session's text. A belief is about one segment of it: the output of its command.
         outcomes: the outcomes of the session's draws, in order.
-        found: what the process that wrote the session has found, where it followed all outcomes; a job of their own
+        handed_on: what the process that wrote the session has found, where it followed all outcomes; a job of their own
             finds them otherwise.
+        first_only: of laws that hang on the process only the first is looked for.
         others: gives the worker of a further world, from 0 to 2, and the program as it is run there.
 
     Raises:
@@ -171,16 +174,16 @@ def believe(
         windows=config.windows,
         max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
     )
-    if found is None:
+    if handed_on is None:
         report = _followed(
             config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch
         )
     else:
-        report = _of_the_job(job, found)
+        report = _of_the_job(job, handed_on)
     # No row without its choices: of draws that are not the session's, the beliefs after them would be false too.
     if report.mismatch is not None:
         raise Failed(Reason.DRAWS_DIFFER, report.mismatch)
-    report, apart = _without_differing(config, job, report, others)
+    report, apart = _without_differing(config, job, report, others, first_only=first_only)
     # a command has one segment at most that shows its output
     shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
     beliefs = tuple(
@@ -253,29 +256,36 @@ def wants_beliefs(config: TracerConfig) -> bool:
 
 
 def _without_differing(
-    config: TracerConfig, job: BeliefsJob, report: BeliefsReport, others: Callable[[int], tuple[Worker, Program]]
+    config: TracerConfig,
+    job: BeliefsJob,
+    report: BeliefsReport,
+    others: Callable[[int], tuple[Worker, Program]],
+    *,
+    first_only: bool,
 ) -> tuple[BeliefsReport, frozenset[int]]:
     """The report without laws that hang on the process, and the commands that have these."""
 
-    def ask(number: int) -> BeliefsReport:
+    def ask(number: int, num_commands: int) -> BeliefsReport:
         worker, program = others(number)
-        again = replace(job, program=program, outcomes=None, windows=(), num_seeds=1)
+        commands = job.commands[:num_commands]
+        again = replace(job, program=program, commands=commands, outcomes=None, windows=(), num_seeds=1)
         try:
             return _followed(config, worker, again, "beliefs", BeliefsReport, lambda report: report.failure)
         except Failed:  # the other world found no law at all
             return BeliefsReport(beliefs=(), failure=None, choices=(), mismatch=None, num_forked=0)
 
-    found = differing(report, [partial(ask, number) for number in range(NUM_OTHERS[may_hang_on(report)])])
-    if not found:
-        return report, found
-    beliefs = [each.command not in found for each in report.beliefs]
+    asks = [partial(ask, number) for number in range(NUM_OTHERS[may_hang_on(report)])]
+    apart = differing(report, asks, first_only=first_only)
+    if not apart:
+        return report, apart
+    beliefs = [each.command not in apart for each in report.beliefs]
     left = replace(
         report,
         beliefs=tuple(compress(report.beliefs, beliefs)),
         states=tuple(compress(report.states, beliefs)),
-        windows=tuple(each for each in report.windows if each.command not in found),
+        windows=tuple(each for each in report.windows if each.command not in apart),
     )
-    return left, found
+    return left, apart
 
 
 def not_contradicted(believed: Believed, kept: Mapping[str, int]) -> Believed:

@@ -33,23 +33,28 @@ def may_hang_on(report: BeliefsReport) -> HangsOn:
     return "process" if report.hangs_on or any(map(_address.search, texts)) else ""
 
 
-def differing(report: BeliefsReport, ask: Iterable[Callable[[], BeliefsReport]]) -> frozenset[int]:
-    """Find the commands whose output has another law in another process, or none.
+def differing(
+    report: BeliefsReport, ask: Iterable[Callable[[int], BeliefsReport]], *, first_only: bool = False
+) -> frozenset[int]:
+    """Find the commands whose output has a law in another process that is another one, or none.
 
     Args:
         report: the laws that this is about. Sampled ones are left out, which claim no more than they are.
-        ask: each follows all outcomes of the session once more, in a process of its own.
+        ask: each follows all outcomes of the session's first so many commands once more, in a process of its own.
+        first_only: only the first such command is wanted, so that later ones need not be looked at.
     """
-    found: set[int] = set()
-    for each in ask:
-        other = each()
-        laws = {belief.command: belief for belief in (*other.beliefs, *other.silent)}
-        found.update(
-            belief.command
-            for belief in (*report.beliefs, *report.silent)
-            if belief.method != "sampled" and not _same(belief, laws.get(belief.command))
-        )
-    return frozenset(found)
+    laws = [each for each in (*report.beliefs, *report.silent) if each.method != "sampled"]
+    apart: set[int] = set()
+    for follow in ask:
+        if not laws:
+            break
+        other = follow(max(law.command for law in laws) + 1)
+        others = {each.command: each for each in (*other.beliefs, *other.silent)}
+        apart.update(law.command for law in laws if not _same(law, others.get(law.command)))
+        if apart and first_only:
+            apart = {min(apart)}
+            laws = [law for law in laws if law.command < min(apart)]
+    return frozenset(apart)
 
 
 def _same(one: CommandBelief, other: CommandBelief | None) -> bool:

@@ -93,8 +93,8 @@ def version_of_tags(packaging: PackagingFiles, checkout: Path, version: str | No
     described = _archived(packaging)
     if described is None:
         # a drop is noted there, under ``.git``: the command says so among the files that could not be read
-        found = packaging.within_limits(".git", lambda: describe(checkout), None, PACKAGING_SECONDS)
-        described = None if isinstance(found, Drop) else found
+        said = packaging.within_limits(".git", lambda: describe(checkout), None, PACKAGING_SECONDS)
+        described = None if isinstance(said, Drop) else said
     return version if described is None else _written(described, *_style(packaging, tool))
 
 

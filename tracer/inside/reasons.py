@@ -629,11 +629,11 @@ class Reason(StrEnum):
     )
     OUTCOMES_DIFFER = (
         "outcomes_differ",
+        _tracing("An output hangs on the process that runs it, whatever was drawn, and can't be left out."),
         _less(
             "What a command could show hangs on the process that runs it (an address, the order of a set of texts), "
             "whether or not what it did show does: that output is not shown, or there is no belief of it."
         ),
-        _tracing("An output hangs on the process that runs it, whatever was drawn, and can't be left out."),
     )
     TELLS_OUTCOME = (
         "tells_outcome",

@@ -88,7 +88,7 @@ def both(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Believed | None, Believe
     """Have each session's beliefs found in both ways; gives those that were handed on, and those of the job."""
     found: list[tuple[Believed | None, Believed]] = []
 
-    def twice(*arguments: Any) -> Believed:
+    def twice(*arguments: Any, first_only: bool) -> Believed:
         *others, report = arguments
         handed = None if report is None else believe(*others, report)
         found.append((handed, believe(*others, None)))

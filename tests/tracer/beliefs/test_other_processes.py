@@ -181,7 +181,7 @@ def test_texts_tell_too() -> None:
 
 def test_laws_are_one_up_to_rounding_and_to_what_was_not_followed() -> None:
     def told(one: BeliefsReport, *others: BeliefsReport) -> set[int]:
-        asks: list[Callable[[], BeliefsReport]] = [lambda other=other: other for other in others]
+        asks: list[Callable[[int], BeliefsReport]] = [lambda number, other=other: other for other in others]
         return set(differing(one, asks))
 
     one = report({"a": 0.25, "b": 0.75}, {"c": 1.0})
@@ -197,6 +197,25 @@ def test_laws_are_one_up_to_rounding_and_to_what_was_not_followed() -> None:
     assert told(bounded, report({"a": 0.25, "b": 0.75})) == set()
     assert told(bounded, report({"a": 0.1, "b": 0.9})) == {0}
     assert told(report({"a": 1.0}, method="sampled"), report()) == set()
+
+
+def test_no_more_is_followed_than_is_wanted() -> None:
+    asked: list[int] = []
+
+    def other(*laws: dict[str, float]) -> Callable[[int], BeliefsReport]:
+        def follow(number: int) -> BeliefsReport:
+            asked.append(number)
+            return report(*laws[:number])
+
+        return follow
+
+    a, b, c = {"a": 1.0}, {"b": 1.0}, {"c": 1.0}
+    found = differing(report(a, b, c), [other(a, b, b), other(a, c, c), other(a, b, c)], first_only=True)
+    assert found == {1} and asked == [3, 2, 1]
+    asked.clear()
+    assert differing(report(a, b), [other(b, b), other(a, b)], first_only=True) == {0} and asked == [2]
+    asked.clear()
+    assert differing(report(a, b), [other(b, b), other(a, c)]) == {0, 1} and asked == [2, 2]
 
 
 PROGRAM = """

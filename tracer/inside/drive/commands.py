@@ -31,6 +31,7 @@ class Command:
         begun: numbers of the calls that begin with it: its text has them as comments.
         piece: index of the program's piece.
         is_one: nothing that is hidden decides what it shows.
+        num_uncertain: the commands before it that could have shown something else.
         place: number of the construct that it comes from, see ``Places``.
         num_texts: how many texts the piece had printed after it (``SessionWriter.printed``).
         printed: the characters of these texts; counted when the piece is done.
@@ -49,6 +50,7 @@ class Command:
         "kind",
         "line",
         "num_texts",
+        "num_uncertain",
         "output",
         "path",
         "piece",
@@ -75,4 +77,5 @@ class Command:
         self.piece = piece
         self.place = 0
         self.num_texts = 0
+        self.num_uncertain = 0
         self.printed = 0

@@ -410,7 +410,25 @@ class SessionWriter:
     def _record(self, command: Command) -> None:
         """Add a command that was executed to the session, with where it stands."""
         command.place, command.num_texts = self.places.current, len(self.printed)
+        command.num_uncertain = self._opening.num_uncertain
         self.commands.append(command)
+
+    def would_tell(self, path: str, line: int, column: int | None) -> bool:
+        """Return True if to keep a place whole would tell what was shown after it began for the first time.
+
+        Sessions that looked alike up to there, and were shown something else since, need not keep it whole.
+        """
+        outermost: list[int] = []
+        places = set()
+        for number, (outer, *place) in enumerate(self.places.all, 1):
+            outermost.append(outermost[outer - 1] if outer else number)
+            if place == [path, line, column]:
+                places.add(outermost[-1])
+        if not places:
+            return False
+        began = (each for each in self.commands if each.place and outermost[each.place - 1] >= min(places))
+        first = next(began, None)
+        return first is not None and self._opening.num_uncertain > first.num_uncertain
 
     # changes to what was emitted
 

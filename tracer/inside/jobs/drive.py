@@ -142,7 +142,9 @@ def run(job: DriveJob, context: JobContext) -> End:
             followed = _followed(writer, opening, outcomes_of(decider))
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
     except Restart as restart:
-        context.send(MustRestart(place=restart.place, reason=restart.reason.value, tells=opening.has_hidden))
+        place = restart.place
+        tells = writer.would_tell(place.path, place.line, place.column)
+        context.send(MustRestart(place=place, reason=restart.reason.value, tells=tells))
         return End(end="ok")
     except OutputFull:
         if not is_bounded:
@@ -182,8 +184,10 @@ def run(job: DriveJob, context: JobContext) -> End:
         )
     )
     if followed is not None:
-        found, choices = followed
-        context.send(report_of(found, choices, None, [command.source for command in writer.commands], prepared.sources))
+        beliefs, choices = followed
+        context.send(
+            report_of(beliefs, choices, None, [command.source for command in writer.commands], prepared.sources)
+        )
     return End(end="ok")
 
 
@@ -197,11 +201,11 @@ def _followed(
     commands = [
         (each.source, each.error if each.error is not None else doctext.shown(each.output)) for each in writer.commands
     ]
-    found = opening.beliefs(commands) if outcomes else None
-    if found is None or found.world is None:
+    beliefs = opening.beliefs(commands) if outcomes else None
+    if beliefs is None or beliefs.world is None:
         return None
     try:
-        return found, choices_of(commands, found.world, outcomes)
+        return beliefs, choices_of(commands, beliefs.world, outcomes)
     except (DrawMismatch, CannotSnapshot, Spent):  # this process has run the session already, and may remember it
         return None
 

@@ -440,7 +440,8 @@ class CommandBegun(Record):
 class MustRestart(Record):
     """The session has to be written again, with this place kept as one command.
 
-    ``tells``: outcomes were hidden when that was found out, and may decide over it.
+    ``tells``: between the place's beginning and that, something was shown which could have been something else, so that
+    other sessions that begin alike keep nothing whole.
     """
 
     place: Place

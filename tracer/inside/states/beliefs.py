@@ -161,16 +161,16 @@ def _renumbered(laws: Sequence[_OutputLaw], numbers: Mapping[int, int] | None) -
 class _Pass:
     """One pass over the commands with one seed: the laws met so far, why it ended early, and if a draw was sampled.
 
-    ``found`` is None where there is no world to find them in.
+    ``outputs`` is None where there is no world to find them in.
     """
 
-    found: OutputLaws | None = None
+    outputs: OutputLaws | None = None
     failure: str | None = None
     sampled: bool = False
 
     @property
     def laws(self) -> Sequence[_OutputLaw]:
-        return () if self.found is None else self.found.laws
+        return () if self.outputs is None else self.outputs.laws
 
 
 def beliefs_of(
@@ -202,11 +202,11 @@ def beliefs_of(
         lazy = False
         first = _run_pass(commands, make_world, 0, max_seconds, lazy)
     if not first.sampled:
-        if first.found is None:
+        if first.outputs is None:
             return SessionBeliefs(beliefs=(), failure=first.failure)
-        made = first.found.beliefs(first.failure)
+        made = first.outputs.beliefs(first.failure)
         # after the beliefs, in the same world: it has learnt what the commands do
-        return replace(made, windows=window_laws(commands, made.beliefs, first.found.support.world, windows))
+        return replace(made, windows=window_laws(commands, made.beliefs, first.outputs.support.world, windows))
     passes = [first]
     # The first pass tells how long one takes. Another is begun only where it will probably end in time: one that is cut
     # off says nothing of the later outputs, and what it says of the others is not worth an overrun.
@@ -225,13 +225,13 @@ def _run_pass(commands: Commands, make_world: MakeWorld, seed: int, seconds: flo
     run = _Pass()
     try:
         world = make_world(seed, seconds, lazy)
-        run.found = OutputLaws(Support(world))
+        run.outputs = OutputLaws(Support(world))
     except (CannotSnapshot, Spent) as error:
         run.failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
         return run
     for index, (source, output) in enumerate(commands):
         try:
-            run.found.push(index, source, output)
+            run.outputs.push(index, source, output)
         except (Impossible, Spent, RunsDisagree, SyntaxError) as error:
             run.failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
             break

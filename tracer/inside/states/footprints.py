@@ -34,16 +34,23 @@ HARMLESS = frozenset(_BUILT_IN.split())
 _MODULES = (math, random)
 
 
-def is_harmless(value: object) -> bool:
-    """Return True if a function or module depends on its arguments alone, or draws as ``random``'s functions do."""
+def drawing_functions() -> frozenset[int]:
+    """The ``id`` of each function of ``math`` and ``random``, as they are now."""
+    # by identity, as the patched functions of ``random`` are no built-ins; a class of it makes generators of its own
+    return frozenset(id(each) for module in _MODULES for each in vars(module).values() if not isinstance(each, type))
+
+
+def is_harmless(value: object, functions: frozenset[int] | None = None) -> bool:
+    """Return True if a function or module depends on its arguments alone, or draws as ``random``'s functions do.
+
+    ``functions``: ``drawing_functions``, where many values are asked about.
+    """
     if isinstance(value, types.ModuleType):
         return any(value is module for module in _MODULES)
     name = getattr(value, "__name__", None) if isinstance(value, (type, types.BuiltinFunctionType)) else None
     if type(name) is str and name in HARMLESS and value is vars(builtins)[name]:
         return True
-    # by identity, as the patched functions of ``random`` are no built-ins; a class of it makes generators of its own
-    functions = (each for module in _MODULES for each in vars(module).values() if not isinstance(each, type))
-    return callable(value) and any(value is function for function in functions)
+    return callable(value) and id(value) in (drawing_functions() if functions is None else functions)
 
 
 def names_of(tree: ast.AST) -> frozenset[str] | None:

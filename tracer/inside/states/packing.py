@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trace_mine.tracer.inside.draws.ambient import Ambient
-from trace_mine.tracer.inside.states.footprints import is_harmless
+from trace_mine.tracer.inside.states.footprints import drawing_functions, is_harmless
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot, Globals, Namespace, Saving, Snapshots
 
 BITS = 24
@@ -189,7 +189,7 @@ class Packing:
         while True:
             others = {name: value for name, value in variables.items() if name not in parts}
             saving = self._snapshots.saving()
-            saving.dump((others, module_globals, tuple(ambient)))
+            saving.dump(self._snapshots.compact(others, module_globals, ambient))
             shared = [name for name, made_of in parts.items() if not made_of.ids.isdisjoint(saving.ids)]
             if not shared:
                 break
@@ -202,7 +202,8 @@ class Packing:
         key = (saving.bytes(), order)
         number = self._rest_numbers.get(key)
         if number is None:
-            harmless = {name: value for name, value in others.items() if is_harmless(value)}
+            functions = drawing_functions()
+            harmless = {name: value for name, value in others.items() if is_harmless(value, functions)}
             is_seeded = ambient.generator is not None or ambient.inputs_read > 0 or bool(ambient.environ)
             number = self._new_rest(
                 Rest(

@@ -10,7 +10,9 @@ A module may compare some objects by identity: its texts, ``object()``, and inst
 without an equality of their own (sentinels). They stay the objects they are, and their attributes are part of the
 snapshot.
 
-Two states that are equal have equal bytes; so states are compared, hashed and merged as bytes.
+Two states that are equal have equal bytes; so states are compared, hashed and merged as bytes. What can't change in
+itself (numbers, texts, functions of modules) and is bound as it was at the start has no bytes: of a module's 200 names
+a session binds ten anew, and each name costs two calls of a function in Python.
 
 Objects of a class of the repository with pickling hooks of its own are saved by their attributes, without the hooks,
 where attributes and slots are all that they have. So are exceptions, whose own ``__init__`` may take other arguments
@@ -26,12 +28,15 @@ from __future__ import annotations
 import builtins
 import codecs
 import contextlib
+import hashlib
+import inspect
 import io
 import pickle
 import random
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from trace_mine.tracer.inside.draws.ambient import Ambient, is_seeded
@@ -52,14 +57,20 @@ FunctionState = tuple[dict[str, object], tuple[object, ...] | None, dict[str, ob
 _by_identity = (types.FunctionType, types.ModuleType, type, types.CodeType)
 _hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 """Types whose values stand for themselves in a snapshot, by number: see ``Snapshots.keep``."""
-_plain = (int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset)
-_without_state = (str, bytes, object)
+_plain = frozenset((int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset))
+_data = frozenset((int, float, bool, type(None), list, dict, set, tuple, frozenset, complex, bytearray))
+"""Types whose values are pickled by what is in them."""
+_atoms = frozenset((int, float, str, bytes, bool, type(None), complex, types.ModuleType, types.CodeType))
+"""Types of values in which nothing can change."""
+_equal_atoms = frozenset((int, str, bytes, bool))
+_without_state = frozenset((str, bytes, object))
 """Exact types of constants that a module may compare by identity, and in which nothing can change."""
 _unchanging = (codecs.CodecInfo, type(codecs.charmap_build("".join(map(chr, range(256))))))
 """Types of other libraries whose objects never change, and which pickle refuses or can't restore."""
 SLOT = "<slot> "
 """How the keys of slots begin among those of attributes: no program's attribute does."""
 _absent = object()
+_KEPT = 20_000
 
 
 class CannotSnapshot(Exception):
@@ -75,6 +86,7 @@ class Snapshots:
 
     Attributes:
         constants: objects that a module of the repository may compare by identity, by their ``id``.
+        preserved: signatures that these hold, which stand for themselves.
     """
 
     def __init__(self, namespace: Namespace, is_own: Callable[[str], bool]) -> None:
@@ -88,21 +100,38 @@ class Snapshots:
         # What other namespaces of this process have too, as it was before a state was installed for the first time.
         self._first_globals: Globals = {}
         self._first_states: dict[int, tuple[object, Namespace]] = {}
+        # What can't change in itself, of the namespace and of these globals, as it was bound then; None before that.
+        self._fixed: Namespace | None = None
+        self._order: tuple[str, ...] = ()
+        self._fixed_globals: Globals = {}
+        self._same: dict[bytes, bytes] = {}
+        """By a digest of a namespace's first bytes, those of the state: most runs end in states that are known."""
+        self.preserved: dict[int, object] = {}
+        self._first_classes: dict[int, _FirstClass] = {}
         objects = self._objects
 
         def resolve(number: int) -> object:
             return objects[number]
 
-        # Pickles refer to it, so that pickle itself must get it: as a function it is kept by its number, too.
+        def reset(kind: type, state: object) -> None:
+            if not self.is_as_at_first(kind):
+                _set_class(kind, self._first_classes[id(kind)].members)
+
+        # Pickles refer to them, so that pickle itself must get them: as functions they are kept by number, too.
         self.resolve = resolve
+        self.reset = reset
 
     def save(self) -> bytes:
-        """Save the namespace; equal states give equal bytes.
+        """Save the namespace; equal states give equal bytes. The namespace may have copies of its objects then.
 
         Raises:
             CannotSnapshot: see the module's docstring.
         """
         first = self._dump()
+        key = hashlib.blake2b(first, digest_size=20).digest()
+        known = self._same.get(key)
+        if known is not None:
+            return known
         # Pickle writes a text that it has met before as a reference, if it is the same object, and again if it is an
         # equal one: the bytes would tell how a state was reached. A state that was restored from bytes has shared
         # objects where the bytes had, however it was reached.
@@ -111,7 +140,11 @@ class Snapshots:
         except Exception as error:  # constructors of the program's classes, of which pickle calls some
             raise CannotSnapshot(f"it can't be restored: {type(error).__name__}: {error}"[:200]) from None
         self.install(*restored)
-        return self._dump()
+        saved = self._dump()
+        if len(self._same) >= _KEPT:
+            self._same.clear()
+        self._same[key] = saved
+        return saved
 
     def learned(self) -> object:
         """A value that changes when this process learns of an object or module that later snapshots refer to.
@@ -131,7 +164,9 @@ class Snapshots:
         and a module that has a copy of a list would from then on change that one.
         """
         return {name: _globals_of(name) for name in self._module_names}, {
-            number: (value, _state_of(value)) for number, (value, _) in self._first_states.items()
+            # of a class that is as at first its first members, by which ``put_back`` sees that they are these
+            number: (value, first if isinstance(value, type) and self.is_as_at_first(value) else _state_of(value))
+            for number, (value, first) in self._first_states.items()
         }
 
     def put_back(self, shared: Shared) -> None:
@@ -140,16 +175,19 @@ class Snapshots:
         for name, values in {**self._first_globals, **module_globals}.items():
             _set_globals(name, values)
         for value, attributes in {**self._first_states, **states}.values():
-            if isinstance(value, type):
-                _set_class(value, attributes)
-            else:
+            if not isinstance(value, type):
                 _set_attributes(value, attributes)
+            elif attributes is not self._first_classes[id(value)].members or not self.is_as_at_first(value):
+                _set_class(value, attributes)
 
     def _dump(self) -> bytes:
         variables = {name: value for name, value in self.namespace.items() if name != "__builtins__"}
         target = io.BytesIO()
+        tables = self._globals(variables)
+        if self._fixed is None:
+            self._order, self._fixed = (*variables,), self._fixed_of(variables)
         try:
-            _Pickler(target, self).dump((variables, self._globals(variables), tuple(Ambient.now())))
+            _Pickler(target, self).dump(self.compact(variables, tables, Ambient.now()))
         except CannotSnapshot:
             raise
         except Exception as error:  # pickle raises TypeError, PicklingError, AttributeError, RecursionError, ...
@@ -161,8 +199,49 @@ class Snapshots:
 
     def load(self, saved: bytes) -> tuple[Namespace, Globals, Ambient]:
         """Variables, globals of modules and state outside namespaces; functions and classes are changed in place."""
-        variables, module_globals, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
-        return variables, module_globals, Ambient(*ambient)
+        (changed, gone), tables, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
+        module_globals = {
+            name: _expanded(changed_there, gone_there, self._fixed_globals[name], self._first_globals[name])
+            for name, (changed_there, gone_there) in tables.items()
+        }
+        return _expanded(changed, gone, self._fixed or {}, self._order), module_globals, Ambient(*ambient)
+
+    def compact(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> object:
+        """What is pickled of a state: all but what is bound as it was at the start, and can't change in itself."""
+        return (
+            self._compacted(variables, self._fixed or {}),
+            {name: self._compacted(values, self._fixed_globals[name]) for name, values in module_globals.items()},
+            tuple(ambient),
+        )
+
+    def _compacted(self, values: Namespace, fixed: Namespace) -> tuple[Namespace, tuple[str, ...]]:
+        """The values that differ from the fixed ones, and the names of fixed ones that are not among them."""
+        changed = {
+            name: value
+            for name, value in values.items()
+            if (first := fixed.get(name, _absent)) is not value and not self._is_same(first, value)
+        }
+        kept = len(values) - len(changed)
+        return changed, () if kept == len(fixed) else tuple([name for name in fixed if name not in values])
+
+    def _is_same(self, first: object, value: object) -> bool:
+        """Return True if a number or text is an equal one, and nobody tells the two apart by identity."""
+        kind = type(value)
+        if kind is not type(first) or kind not in _equal_atoms or id(first) in self.constants:
+            return False
+        return bool(first == value) and id(value) not in self.constants
+
+    def _fixed_of(self, values: Namespace) -> Namespace:
+        return {name: value for name, value in values.items() if self._is_fixed(value)}
+
+    def _is_fixed(self, value: object) -> bool:
+        """Return True if nothing can change in a value: it is a number or a text, or stands for itself in snapshots."""
+        kind = type(value)
+        if kind is types.FunctionType:
+            return value.__globals__ is not self.namespace  # type: ignore[attr-defined]
+        if kind is types.BuiltinFunctionType:
+            return isinstance(value.__self__, types.ModuleType | None)  # type: ignore[attr-defined]
+        return kind in _atoms or (kind is type and not self.is_session_class(value))  # type: ignore[arg-type]
 
     def install(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> None:
         """Make the namespace, the globals and the state outside namespaces these."""
@@ -193,6 +272,7 @@ class Snapshots:
         tables = {name: _globals_of(name) for name in own_names}
         for name in tables.keys() - self._first_globals.keys():
             self._first_globals[name] = tables[name]
+            self._fixed_globals[name] = self._fixed_of(tables[name])
         return tables
 
     def _is_repository(self, name: str) -> bool:
@@ -205,6 +285,10 @@ class Snapshots:
             if is_own:
                 constants = [value for value in vars(sys.modules[name]).values() if self._is_constant(value)]
                 self.constants.update((id(value), value) for value in constants)
+                for value in constants:
+                    if type(value).__dictoffset__:
+                        held = vars(value).values()
+                        self.preserved.update((id(each), each) for each in held if type(each) is inspect.Signature)
         return is_own
 
     def _is_constant(self, value: object) -> bool:
@@ -225,7 +309,27 @@ class Snapshots:
 
     def note(self, value: object, attributes: Namespace) -> None:
         """Note an object that each state restores in place: a class or a constant of the repository."""
+        if isinstance(value, type) and self.is_as_at_first(value):
+            attributes = self._first_classes[id(value)].members
         self._first_states.setdefault(id(value), (value, attributes))
+
+    def note_first(self, kind: type) -> None:
+        """Note a class that is as it was when it was met."""
+        if id(kind) not in self._first_states:
+            self._first_states[id(kind)] = kind, self._first_classes[id(kind)].members
+
+    def is_as_at_first(self, kind: type) -> bool:
+        """Return True if a class has the members that it had when it was met, none of which can change in itself."""
+        first = self._first_classes.get(id(kind))
+        members = vars(kind)
+        if first is None:
+            state = _state_of(kind)
+            is_plain = all(type(value) in _atoms for value in state.values())
+            first = _FirstClass(is_plain, state, (*members,), (*members.values(),), [*map(id, members.values())])
+            self._first_classes[id(kind)] = first
+            self._objects[id(kind)] = kind
+        # by identity of the members, at the speed of C: a namespace may have twenty classes of fifty members each
+        return first.is_plain and [*map(id, members.values())] == first.ids and (*members,) == first.names
 
     def keep(self, value: object) -> int:
         """Keep an object by identity; gives the number that stands for it in snapshots."""
@@ -239,11 +343,25 @@ class Snapshots:
         return type(home) is str and (home == "__main__" or self._is_repository(home))
 
 
+def _expanded(changed: Namespace, gone: Iterable[str], fixed: Namespace, order: Iterable[str]) -> Namespace:
+    """The values that ``Snapshots._compacted`` was given, in the order in which they stood at the start."""
+    missing = frozenset(gone)
+    values: Namespace = {}
+    for name in order:
+        if name in changed:
+            values[name] = changed[name]
+        elif name in fixed and name not in missing:
+            values[name] = fixed[name]
+    values.update(changed)
+    return values
+
+
 def _globals_of(name: str) -> Namespace:
     """The plain globals of a module; none where the program has taken it out of ``sys.modules``."""
     module = sys.modules.get(name)
     table = {} if module is None else vars(module)
-    return {key: value for key, value in table.items() if _is_state(key, value)}
+    # the type first, which most globals fail by: this is asked of each at each snapshot
+    return {key: value for key, value in table.items() if type(value) in _plain and _is_state(key, value)}
 
 
 def _set_globals(name: str, values: Namespace) -> None:
@@ -253,7 +371,7 @@ def _set_globals(name: str, values: Namespace) -> None:
         return
     table = vars(module)
     # Globals that the state does not have were made after it.
-    for gone in [key for key in table if key not in values and _is_state(key, table[key])]:
+    for gone in [k for k, value in table.items() if type(value) in _plain and k not in values and _is_state(k, value)]:
         del table[gone]
     table.update(values)
 
@@ -299,7 +417,11 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, value: object) -> int | None:
         """The number of an object that stands for itself; None for one that is pickled. Called for every object."""
         kind = type(value)
-        if kind in _without_state and id(value) in self._snapshots.constants:
+        if kind in _without_state:
+            return self._snapshots.keep(value) if id(value) in self._snapshots.constants else None
+        if kind in _data:
+            return None
+        if kind is inspect.Signature and id(value) in self._snapshots.preserved:
             return self._snapshots.keep(value)
         if type(value) is types.FunctionType:
             own = value.__globals__ is self._snapshots.namespace  # defined by the session, so that it may change
@@ -342,8 +464,13 @@ class _Pickler(pickle.Pickler):
             )
             return self._snapshots.resolve, (self._snapshots.keep(value),), state, None, None, _set_function
         if isinstance(value, type):
+            is_shared = value.__dict__.get("__module__") != "__main__"
+            if self._snapshots.is_as_at_first(value):
+                if is_shared:
+                    self._snapshots.note_first(value)
+                return self._snapshots.resolve, (self._snapshots.keep(value),), True, None, None, self._snapshots.reset
             members = _state_of(value)
-            if value.__dict__.get("__module__") != "__main__":
+            if is_shared:
                 self._snapshots.note(value, members)
             return self._snapshots.resolve, (self._snapshots.keep(value),), members, None, None, _set_class
         if id(value) in self._snapshots.constants:
@@ -369,6 +496,23 @@ class _Pickler(pickle.Pickler):
                 raise CannotSnapshot("a view of a class's members")
             return types.MappingProxyType, (mapping,)
         return NotImplemented
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstClass:
+    """The members of a class when it was met.
+
+    Attributes:
+        is_plain: nothing can change in its data.
+        members: the data.
+        names, values, ids: of all members; the values, so that no other object gets the ``id`` of one.
+    """
+
+    is_plain: bool
+    members: Namespace
+    names: tuple[str, ...]
+    values: tuple[object, ...]
+    ids: list[int]
 
 
 class Saving:

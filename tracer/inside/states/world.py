@@ -123,6 +123,7 @@ class World:
         self._reaches: dict[Key | tuple[Key, int], Reach] = {}
         self._showable: dict[tuple[str, State], bool] = {}
         self._codes: dict[tuple[str, Mode], CodeType] = {}
+        self._bound: dict[State, frozenset[str]] = {}
         self.oddities: dict[str, set[Oddity]] = {}
         self._module = sys.modules.get("__main__")
         try:
@@ -351,6 +352,15 @@ class World:
                 value = self.namespace.get(name, self)
                 self._showable[key] = value is not self and values.stable(value) and len(repr(value)) <= longest
         return self._showable[key]
+
+    def bound(self, state: State) -> frozenset[str]:
+        """The names that a state binds."""
+        names = self._bound.get(state)
+        if names is None:
+            with self.aside():
+                self.restore(state)
+                names = self._bound[state] = frozenset(self.namespace)
+        return names
 
     def _run_once(self, source: str, mode: Mode, state: State, capture: Capture) -> Ran:
         """Run the command along one path, from the state."""

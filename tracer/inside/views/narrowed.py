@@ -43,8 +43,8 @@ class Narrowed(Opening):
         return self._inner.hides
 
     @property
-    def has_hidden(self) -> bool:
-        return self._inner.has_hidden
+    def num_uncertain(self) -> int:
+        return self._inner.num_uncertain
 
     def outlook(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
         return self._inner.outlook(source, mode)

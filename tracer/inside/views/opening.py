@@ -86,9 +86,9 @@ class Opening(ABC):
         return ONE_OUTCOME
 
     @property
-    def has_hidden(self) -> bool:
-        """True if the session's text, so far, could have been another one, or hides one of several states."""
-        return False
+    def num_uncertain(self) -> int:
+        """The number of commands so far that could have shown something else than they did, as far as is known."""
+        return 0
 
     def beliefs(self, commands: Sequence[tuple[str, str]]) -> SessionBeliefs | None:
         """The beliefs of the session as it was written, where the opening has followed all that it hides.

@@ -58,7 +58,7 @@ class OpensAgreed(Opening):
         self._support: Support | None = None
         self._laws: OutputLaws | None = None
         self._lazy = True
-        self._has_hidden = False
+        self._num_uncertain = 0
         self._pushed: list[tuple[str, str]] = []
         self._questions: tuple[World, Questions] | None = None
         self._begin()
@@ -68,6 +68,7 @@ class OpensAgreed(Opening):
         try:
             self._support = Support(self._make_world(self._lazy))
             self._laws = OutputLaws(self._support)
+            self._num_uncertain = 0
             for number, (source, shown) in enumerate(self._pushed):
                 self._push(self._laws, number, source, shown)
         except (CannotSnapshot, *_LOSSES) as error:
@@ -76,7 +77,7 @@ class OpensAgreed(Opening):
     def _push(self, laws: OutputLaws, number: int, source: str, shown: str) -> None:
         law = laws.push(number, source, shown)
         support = laws.support
-        self._has_hidden = self._has_hidden or len(law) > 1 or len(support.states) > 1
+        self._num_uncertain += len(law) > 1
         # A sampled draw is one of many values: that the states agree on it would be no certainty.
         if not self._lazy and support.world.sampled:
             raise Refused
@@ -92,7 +93,7 @@ class OpensAgreed(Opening):
             self._begin()
             return
         self._failure = f"{type(error).__name__}: {error}"[:300]
-        self._has_hidden = True  # as far as is known
+        self._num_uncertain += 1
         # what was shown is no contradiction where it may be of the mass that was not followed
         is_spent = isinstance(error, Spent) or (isinstance(error, Impossible) and error.lost > NEGLIGIBLE)
         self._loss = Reason.OPENING_SPENT if is_spent else Reason.SUPPORT_LOST
@@ -115,8 +116,8 @@ class OpensAgreed(Opening):
         return True
 
     @property
-    def has_hidden(self) -> bool:
-        return self._has_hidden
+    def num_uncertain(self) -> int:
+        return self._num_uncertain
 
     def beliefs(self, commands: Sequence[tuple[str, str]]) -> SessionBeliefs | None:
         """See ``Opening``. None, too, where draws were sampled: one pass over the commands is too few then."""
@@ -232,13 +233,16 @@ class OpensAgreed(Opening):
         if self.is_certain:
             return frozenset(names)
 
-        def question(name: str) -> Callable[[World, States], bool]:
-            source = f"{name!r} in globals()"
-            return lambda world, states: agreed(world, source, states) is not None
+        decided: set[str] = set()
 
-        told = frozenset(name for name in names if self._ask(question(name)))
-        # all or none where the states are lost on the way, which happens by the clock
-        return frozenset() if self._support is None else told
+        def question(world: World, states: States) -> bool:
+            bound = [world.bound(state) for state in states]
+            decided.update(
+                name for name in names if all(name in each for each in bound) or not any(name in each for each in bound)
+            )
+            return True
+
+        return frozenset(decided) if self._ask(question) else frozenset()
 
     # what was shown, and what is to be shown
 
@@ -246,6 +250,7 @@ class OpensAgreed(Opening):
         """Execute the command from every state of the support, and leave out the states that show something else."""
         self._reveals.emitted(source, output, error)
         if self._support is None or self._laws is None:
+            self._num_uncertain += 1  # nobody knows
             return
         shown = doctext.shown(output) if error is None else error
         self._pushed.append((source, shown))
