@@ -550,6 +550,7 @@ ELSEWHERE = {
     "eval/__main__.py:evaluate": "a number and --out",
     "eval/__main__.py:figures": "paths of --out",
     "eval/__main__.py:reproduce": "a path of --out",
+    "eval/__main__.py:s5": "a number and --out",
     "eval/__main__.py:tasks": "a path of --out",
     "eval/real_beliefs_command.py:commands": "through the table of trace-eval",
     "eval/real_beliefs_command.py:report": "paths of --out",

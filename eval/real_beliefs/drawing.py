@@ -30,7 +30,7 @@ FILTERS = ("outcomes alike", *(f"filter of {window} commands" for window in WIND
 
 
 def write_report(scored: Sequence[Result], out: Path) -> list[Path]:
-    """Write ``ladder.png`` and ``.svg``, ``ladder.csv``, ``claims.json`` and ``README.md`` into a folder.
+    """Write ``ladder.png``, ``.svg`` and ``.pdf``, ``ladder.csv``, ``claims.json`` and ``README.md`` into a folder.
 
     Raises:
         ValueError: the results are of no benchmark.

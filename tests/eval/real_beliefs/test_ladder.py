@@ -80,7 +80,7 @@ def test_runs_of_other_names_are_left_out() -> None:
 def test_the_page_has_every_claim_run_and_rung(tmp_path: Path) -> None:
     results = planted(good)
     written = {path.name for path in write_report(results, tmp_path / "ladder")}
-    assert written == {"ladder.png", "ladder.svg", "ladder.csv", "claims.json", "README.md"}
+    assert written == {"ladder.png", "ladder.svg", "ladder.pdf", "ladder.csv", "claims.json", "README.md"}
     page = (tmp_path / "ladder" / "README.md").read_text()
     claims = json.loads((tmp_path / "ladder" / "claims.json").read_text())
     assert len(claims) == len(claims_of(Ladder.of(results)))

@@ -137,6 +137,7 @@ def test_what_is_defined_and_never_named_does_not_count() -> None:
 
 
 def test_code_of_the_program_is_not_run(shop: types.ModuleType) -> None:
+    # names that no module has: a test's own `names.py` would be a foreign package
     source = """
 class Meta(type):
     def __getattribute__(cls, name): raise RuntimeError(name)
@@ -148,12 +149,12 @@ class Counted(dict):
     def values(self): raise RuntimeError
 class Names(set):
     def __len__(self): raise RuntimeError
-hostile, counted, names = Hostile(), Counted(a=1), Names("ab")
-hostile_table = {1: hostile}
+an_odd_one, a_counted_one, some_odd_names = Hostile(), Counted(a=1), Names("ab")
+an_odd_table = {1: an_odd_one}
 """
     namespace: dict[str, object] = {"__name__": "__main__"}
     exec(source, namespace)
-    code = compile("hostile, counted, names, hostile_table, Hostile", "<command>", "exec")
+    code = compile("an_odd_one, a_counted_one, some_odd_names, an_odd_table, Hostile", "<command>", "exec")
     assert hangs_on([code], namespace, lambda file: False) == ""
 
 

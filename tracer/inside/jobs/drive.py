@@ -138,6 +138,8 @@ def run(job: DriveJob, context: JobContext) -> End:
             results = [_run_file(writer, names)] if job.as_file else _drive_pieces(driver, job.program, names)
             if prepared.has_exit_functions and not job.program.single and results:
                 results[-1] = replace(results[-1], stdout=results[-1].stdout + _exit_output(writer))
+        # first: to find the choices the commands are run again, in the session's own namespace
+        variables_left = variables_of(namespace, frozenset(names))
         if job.believes and not writer.tells:
             followed = _followed(writer, opening, outcomes_of(decider))
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
@@ -166,7 +168,7 @@ def run(job: DriveJob, context: JobContext) -> End:
             kept={reason.value: number for reason, number in driver.kept.counts.items()},
             opened_calls=driver.calls.num_opened,
             outcomes=outcomes_of(decider),
-            variables=variables_of(namespace, frozenset(names)),
+            variables=variables_left,
             spare=spare,
             refused=tuple(
                 RefusedCalls(code=code, reason=reason.value, number=number)
