@@ -224,6 +224,7 @@ def test_workers_that_see_nothing_of_the_disk_give_the_same_bytes(
     assert any((cache / "sent").is_dir() for cache in cluster.caches)
 
 
+@pytest.mark.slow  # half a minute, in which the client tries to connect again
 def test_a_scheduler_that_dies_ends_the_command(tmp_path: Path) -> None:
     needs("dask")
     import dask
