@@ -53,8 +53,10 @@ class Characters:
         for members in (string.ascii_lowercase, string.ascii_uppercase, string.digits):
             if character in members:
                 return members[self.number(len(members))]
-        # other alphabets have no classes of their own here: a letter for a letter
-        return string.ascii_lowercase[self.number(26)] if character.isalpha() else character
+        # other alphabets have no classes of their own here: a letter for a letter, a digit for a digit such as `²`
+        if character.isalpha():
+            return string.ascii_lowercase[self.number(26)]
+        return string.digits[self.number(10)] if character.isalnum() else character
 
 
 def secret_like(value: str) -> str:

@@ -211,6 +211,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=12), max_size=8).map("".join)
 @given(TEXTS)
 @example("file:///home/bobjane.doe@acme-corp.com")
 @example("/home/bob+jane.doe@acme-corp.com")
+@example("file:///home/bob00\u00b2")
 @example("Authorization: Bearer abCD1234efGH5678ijKL9012jane.doe@acme-corp.com")
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     once = scrub(text).text
