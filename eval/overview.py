@@ -28,7 +28,7 @@ Lines = list[tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What one table asks: a title, the metrics of its cells, and what a column stands for.
+    """The question of one table: a title, the metrics of its cells, and what a column stands for.
 
     ``fixed`` names the field in which all cells are as the run was trained: of a grid the terminal has room for a line
     of each direction.

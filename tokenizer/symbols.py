@@ -23,7 +23,7 @@ WORD = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?(?:e-?\d+)?|[^\w\s
 NAME = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*(?:, )?|\d+(?:\.\d+)?(?:e-?\d+)?| = |, |[^\w\s]| +")
 """The same, but a name has the comma and space after it, and ``=`` the spaces around it."""
 PER = ("word", "name", "command")
-"""What a token can be: see ``fit_symbols``."""
+"""The piece of text that a token can be: see ``fit_symbols``."""
 
 
 def symbols_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:

@@ -14,7 +14,7 @@ from trace_mine.train.settings import Settings, StageSettings
 
 
 class CurriculumState(TypedDict):
-    """What of a curriculum follows from accuracies: its part of ``counts.json``.
+    """The part of a curriculum that follows from accuracies, as ``counts.json`` has it.
 
     ``ends`` are the first steps after each stage that ended by accuracy, in order; ``recent`` the hits and tokens of
     the latest steps that count.

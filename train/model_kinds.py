@@ -20,7 +20,7 @@ Evaluate = Callable[[nn.Module], Mapping[str, object]]
 
 
 class ModelKind(Protocol):
-    """What a run needs to know of the model that it trains."""
+    """The facts that a run needs of the model that it trains."""
 
     @property
     def data(self) -> TrainingData:

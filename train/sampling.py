@@ -27,7 +27,7 @@ OUTPUTS = ("value", "error")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a model has after a text: the logits [V] of the next token, and the carry to go on with."""
+    """The state of a model after a text: the logits [V] of the next token, and the carry to go on with."""
 
     logits: Tensor
     carry: list[Carry]

@@ -89,7 +89,7 @@ class Stream:
 # Before words: the separators of a tuple and of an assignment, which tell a model nothing that the names don't.
 _name = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*(?:, )?|\d+(?:\.\d+)?(?:e-?\d+)?| = |, |[^\w\s]| +")
 PER = ("word", "name", "command")
-"""What a token can be: see ``TokenStream``."""
+"""The piece of text that a token can be: see ``TokenStream``."""
 
 
 def words(text: str) -> list[str]:

@@ -166,7 +166,7 @@ def test_an_archive_says_what_git_said(tmp_path: Path) -> None:
 
 
 def test_git_s_files_may_be_anything(tmp_path: Path) -> None:
-    """What is no repository, or has nothing to say, is silent; what is damaged is told."""
+    """A folder that is no repository, or has nothing to say, is silent; a damaged one is told."""
 
     def noted() -> tuple[str | None, list[str]]:
         packaging = PackagingFiles(tmp_path)

@@ -40,7 +40,7 @@ _HIDE_ECHO: dict[Echo, frozenset[Oddity]] = {
     "safe": frozenset(("echo hidden", "echo unsafe")),
 }
 _CAPTURED: frozenset[Oddity] = frozenset(("cut output", "no doctest"))
-"""What a doctest can show of a command that captures its output, and of no other one."""
+"""The text that a doctest can show of a command that captures its output, and of no other one."""
 
 
 class SessionWriter:

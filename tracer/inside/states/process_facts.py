@@ -254,7 +254,7 @@ def _is_set(value: object) -> bool:
 
 
 def _of_its_own(code: types.CodeType) -> frozenset[str]:
-    """What code of this name asks for without showing it: a hash gives an order to sets alone, which code makes."""
+    """Things that code of this name asks for without showing them: a hash gives an order to sets alone."""
     return frozenset(("hash",)) if code.co_name == "__hash__" else frozenset()
 
 

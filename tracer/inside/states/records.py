@@ -23,7 +23,7 @@ HangsOn = Literal["", "order", "process"]
 """On what of its process the outcomes of a session may hang: see ``process_facts``."""
 
 Oddity = Literal["no bool", "echo hidden", "echo unsafe", "cut output", "no doctest", "no message"]
-"""What an outcome of a command has for which a session writes the command in another way:
+"""A trait of a command's outcome for which a session writes the command in another way:
 
 ``no bool``      a test's value is something else than a bool, which ``bool`` turns into one
 ``echo hidden``  the echo has an address, or is long

@@ -207,7 +207,7 @@ class Snapshots:
         return _expanded(changed, gone, self._fixed or {}, self._order), module_globals, Ambient(*ambient)
 
     def compact(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> object:
-        """What is pickled of a state: all but what is bound as it was at the start, and can't change in itself."""
+        """The pickled part of a state: all but what is bound as it was at the start, and can't change in itself."""
         return (
             self._compacted(variables, self._fixed or {}),
             {name: self._compacted(values, self._fixed_globals[name]) for name, values in module_globals.items()},

@@ -51,7 +51,7 @@ class Joint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a command has that was not run yet.
+    """The facts of a command that was not run yet.
 
     Attributes:
         is_one: it has one outcome alone: it shows the same whatever is hidden.

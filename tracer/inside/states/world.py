@@ -558,4 +558,4 @@ def _display(value: object) -> None:
 
 
 _displayed: list[tuple[bool, str]] = []
-"""What the command that runs has echoed: if its ``repr`` is safe and the same in each process, and the text."""
+"""The echo of the command that runs: if its ``repr`` is safe and the same in each process, and the text."""

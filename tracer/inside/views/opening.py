@@ -24,7 +24,7 @@ from trace_mine.tracer.inside.states.support import Outlook
 from trace_mine.tracer.inside.syntax.jumps import escapes
 
 ONE_OUTCOME = Outlook(True, frozenset())
-"""What is seen of a command where nothing is hidden: what it does."""
+"""The look of a command where nothing is hidden: what it does."""
 
 # what ``isinstance`` would test; ``async`` forms are missing, since no coroutine's body is opened
 Loop = ast.While | ast.For
@@ -78,7 +78,7 @@ class Opening(ABC):
         return False
 
     def outlook(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
-        """What could be seen of a command that is not in the session yet, in all states that agree with the text.
+        """All that could be seen of a command that is not in the session yet, in all states that agree with the text.
 
         A command is written in another way where a doctest can't show it as it is. Where outcomes are hidden, that must
         not hang on the outcome: the command is then written in the way that fits all of them. Elsewhere there is one.
