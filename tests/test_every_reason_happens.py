@@ -116,6 +116,7 @@ class Program:
     evidence: str = ""
     file: str = ""
     focus: tuple[tuple[str, int], ...] = ()
+    limits: Limits = LIMITS
 
     def snippet(self) -> Snippet:
         at_prompt = isinstance(self.source, tuple)
@@ -242,7 +243,9 @@ LESS: dict[Reason, Program] = {
     Reason.REPLAY_DIFFERS: Program(source=("import sys\n", "type(sys.stdout).__name__\n")),
     Reason.UNSTABLE: Program(source=("import os\n", "os.getpid()\n")),
     Reason.TRACING_ENDED: Program(source="import trace\nprint(trace.Trace(count=1, trace=0).runfunc(int))\nprint(2)\n"),
-    Reason.TRACE_LIMIT: Program(source="for i in range(100001):\n    x = i\nprint(x)\n"),
+    Reason.TRACE_LIMIT: Program(
+        source="for i in range(10_001):\n    x = i\nprint(x)\n", limits=replace(LIMITS, events=20_000)
+    ),
     # json's C code takes no number that is not drawn yet
     Reason.SUPPORT_LOST: Program(
         source="import json\nfrom random import random\nx = random()\nprint(json.dumps(x) == '')\n", view="branch"
@@ -253,6 +256,7 @@ LESS: dict[Reason, Program] = {
         "for i in range(40):\n    x.append((lambda: random() < 0.5)())\n    y = sorted(range(3000))[0]\n"
         "print(len(x))\n",
         view="branch",
+        limits=replace(LIMITS, cpu_seconds=2),
     ),
     # of two outcomes that could be shown one holds an address
     Reason.OUTCOMES_DIFFER: Program(
@@ -260,7 +264,7 @@ LESS: dict[Reason, Program] = {
     ),
     # what the command leaves outside the namespace is gone when it is run again for its other outcome
     Reason.BELIEFS_END_EARLY: Program(
-        source="import sys\nfrom random import random\nsys.n = 1\nprint(random() < 0.45, vars(sys).pop('n', 'gone'))\n",
+        source="import types as t\nfrom random import random\nt.n = 1\nprint(random() < 0.45, vars(t).pop('n', 0))\n",
         view="branch",
     ),
 }
@@ -308,15 +312,15 @@ def tracer_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pr
     root.chmod(0o755)
     for name, text in MODULES.items():
         (root / name).write_text(text)
-    made: dict[tuple[str, bool], Tracer] = {}
+    made: dict[tuple[str, bool, Limits], Tracer] = {}
 
     def give(program: Program) -> Tracer:
-        key = (program.view, program.only_choices)
+        key = (program.view, program.only_choices, program.limits)
         if key not in made:
             config = TracerConfig(
                 repository=root,
                 sys_path=(".",),
-                limits=LIMITS,
+                limits=program.limits,
                 view=parse_view(program.view),
                 only_choices=program.only_choices,
             )
@@ -459,7 +463,7 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
             return next(file.drop for file in walk(root) if file.drop is not None)
 
     def slow(root: Path) -> Drop:
-        (root / "a.py").write_text("x = 1\n" * 100_000)
+        (root / "a.py").write_text("x = 1\n" * 20_000)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("trace_mine.corpus.mined.discovery.FILE_SECONDS", 0.01)
             ((_, drop),) = Survey(root).counts.examples

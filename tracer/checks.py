@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trace_mine.tracer.inside.observe.describe import without_identities
 from trace_mine.tracer.inside.protocol.answers import (
     DriveSummary,
     Error,
@@ -164,8 +165,11 @@ def same_text(ran: str, wrote: str) -> bool:
 
     The driver runs bodies of calls in the session's one namespace, where a second ``def step`` becomes ``step_2``; its
     value shows as ``<function step_2>``, and an instance of a class as ``Point_1(x=1)``. Nor are places in the source
-    compared that an object keeps: a command has a file and lines of its own.
+    compared that an object keeps: a command has a file and lines of its own. Nor identities, by which tables of objects
+    that were met are keyed (``{id(x): x}``): in a session other objects were made before.
     """
-    if ran == wrote:
-        return True
-    return _place.sub("", _number.sub("", ran)) == _place.sub("", _number.sub("", wrote))
+    return ran == wrote or _comparable(ran) == _comparable(wrote)
+
+
+def _comparable(text: str) -> str:
+    return without_identities(_place.sub("", _number.sub("", text)))

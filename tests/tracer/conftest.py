@@ -7,6 +7,7 @@ the jail is missing. The replayer has another hash seed, as in a jail.
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 import interpreters
+from trace_mine.tracer.inside.draws import settings
 from trace_mine.tracer.inside.protocol.answers import ANSWERS, End
 from trace_mine.tracer.inside.protocol.codec import from_json
 from trace_mine.tracer.inside.protocol.jobs import JOBS, DriveJob, Job, NativeJob, Program
@@ -27,7 +29,7 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.replays.jails import WORLD_SEEDS, ReplayJails
 from trace_mine.tracer.replays.reader import WORLDS
 from trace_mine.tracer.sandbox.answers import with_answers
-from trace_mine.tracer.sandbox.bundle import bundle_sources
+from trace_mine.tracer.sandbox.bundle import VERSION, bundle_bytes, bundle_sources
 from trace_mine.tracer.sandbox.conversation import Conversation, TalkPipes
 from trace_mine.tracer.sandbox.determinism import environment
 from trace_mine.tracer.sandbox.fresh_interpreter import FIRST, FLAGS, program_message
@@ -41,7 +43,7 @@ from trace_mine.tracer.session import Tracer, TracerConfig
 
 TESTS = Path(__file__).parent.parent
 SERVER = """
-import os, sys, json
+import marshal, os, sys, json
 def read(size):
     data = b""
     while len(data) < size:
@@ -52,10 +54,13 @@ def read(size):
     return data
 def receive():
     return json.loads(read(int.from_bytes(read(8), "big")))
-sources, paths = receive()
+bundle, paths = marshal.loads(read(int.from_bytes(read(8), "big")))
+sources, compiled = marshal.loads(bundle)
 namespace = {"__name__": "trace_mine.tracer.sandbox.loader"}
-exec(compile(sources["trace_mine.tracer.sandbox.loader"], "<loader>", "exec", dont_inherit=True), namespace)
-jobs = namespace["Bundle"](sources).load("trace_mine.tracer.inside.jobs.registry")
+code = compiled.get(namespace["__name__"])
+text = sources[namespace["__name__"]]
+exec(marshal.loads(code) if code else compile(text, "<loader>", "exec", dont_inherit=True), namespace)
+jobs = namespace["Bundle"](sources, compiled).load("trace_mine.tracer.inside.jobs.registry")
 sys.path[:0] = paths
 sys.addaudithook(lambda event, arguments: None)
 class Guard:
@@ -120,10 +125,13 @@ class PlainWorker:
         )
         self.warm_failures: dict[str, str] = {}
         self.python_version = python
-        self._send([bundle_sources(), list(paths)])
+        bundle = bundle_bytes(with_code=python == sys.executable)  # to compile it takes half a second
+        self._send_bytes(marshal.dumps((bundle, list(paths)), VERSION))
 
     def _send(self, message: Any) -> None:
-        raw = json.dumps(message).encode()
+        self._send_bytes(json.dumps(message).encode())
+
+    def _send_bytes(self, raw: bytes) -> None:
         try:
             self.process.stdin.write(len(raw).to_bytes(8, "big") + raw)
             self.process.stdin.flush()
@@ -367,3 +375,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             ],
             scope="session",
         )
+
+
+@pytest.fixture(autouse=True)
+def settings_of_another_program() -> None:
+    """A program's settings are those since its start: those of an earlier test's are none of its business."""
+    settings.forget()

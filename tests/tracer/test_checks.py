@@ -178,6 +178,9 @@ def test_v3_notices_a_call_that_ran_once_and_is_shown_twice(told):
         ("Job(filename='a.csv')", "Job(filename='b.csv')", False),
         ("Job(line=3)", "Job(line=4)", False),
         ("step_2(1)", "step(1)", True),
+        ("{140737339500992: W(x=1)}", "{139876543210000: W(x=1)}", True),
+        ("{140737339500992: W(x=1)}", "{139876543210000: W(x=2)}", False),
+        ("{1700000000000: 1}", "{1700000000001: 1}", False),
     ],
 )
 def test_places_that_an_object_keeps_are_no_difference(ran, wrote, same):

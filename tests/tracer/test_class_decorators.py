@@ -7,6 +7,8 @@ import pytest
 from trace_mine.tracer.schema import Trace
 
 DECORATORS = """\
+import sys
+
 def register(kind):
     def wrap(cls):
         cls.kind = kind
@@ -30,6 +32,19 @@ def fails(cls):
 def counted(cls):
     cls.names = sorted(name for name in vars(cls) if not name.startswith("_"))
     return cls
+
+class Builder:
+    def __init__(self, cls):
+        self.space = sys.modules[cls.__module__].__dict__
+        self.cls = cls
+
+    def named(self):
+        self.cls.kind = self.space["__name__"]
+        return self
+
+def built(cls):
+    builder = Builder(cls)
+    return builder.named().cls
 """
 CLASS = """\
 class A:
@@ -59,6 +74,11 @@ def traced(tracer, kit, source: str) -> Trace:
         ("@Called", ["Called(A)"], "1 -"),
         ("@renewed\n@register('k')", ['register("k")', "renewed(A)"], "2 k"),
         ("@counted", ["counted(A)"], "1 -"),
+        (
+            "@built",
+            ["built(A)", "builder.named()"],
+            "1 __main__",
+        ),  # its object holds the namespace that the session has names in
     ],
 )
 def test_the_program_s_own_decorators_are_opened(tracer, kit, decorators: str, opened: list[str], printed: str) -> None:

@@ -174,3 +174,40 @@ def test_a_file_asks_for_what_its_whole_text_asks_for(name):
 def test_files_ask_for_what_their_whole_texts_ask_for(parts):
     source = "".join(parts)
     assert file_asks_for(source.split("\n")) == asked_for(source)
+
+
+LAZY = """class Lazy(Exception):
+    def __str__(self):
+        if not vars(self):
+            log.append("asked")
+        self.said = "lazy"
+        return self.said
+log = []
+def f(n):
+    if n > 2:
+        raise Lazy(n)
+    return n
+"""
+UNASKED = {
+    "handler": "def g(n):\n    try:\n        return f(n)\n    except Lazy as e:\n        return vars(e), len(log)\n"
+    "print(g(3), log)\n",
+    "another handler": "try:\n    try:\n        f(3)\n    except KeyError:\n        pass\n"
+    "except Lazy as e:\n    print(vars(e), log)\n",
+    "finally": "def g(n):\n    try:\n        return f(n)\n    finally:\n        log.append(n)\n"
+    "try:\n    g(4)\nexcept Exception:\n    print(log)\n",
+    "manager": "class M:\n    def __enter__(self):\n        return self\n    def __exit__(self, kind, error, frames):\n"
+    "        log.append(len(vars(error)))\n        return True\nwith M():\n    f(3)\nprint(log)\n",
+    "generator": "def g(n):\n    for i in range(n):\n        m = i + 2\n        try:\n            m = f(m)\n"
+    "        except Lazy as e:\n            m = len(vars(e))\n        yield m\nfor x in g(2):\n    print(x, log)\n",
+    "another one in the handler": "def h():\n    try:\n        [].index(1)\n    except ValueError:\n        return 7\n"
+    "def g(n):\n    try:\n        return f(n)\n    except Lazy as e:\n        return h(), vars(e)\nprint(g(3), log)\n",
+    "uncaught": "def g(n):\n    try:\n        f(n)\n    finally:\n        print(log)\ng(5)\n",
+}
+
+
+@pytest.mark.parametrize("name", UNASKED)
+def test_what_a_caught_exception_says_is_not_asked(kit, tracer, name):
+    """Its ``__str__`` may change things: a parser's errors make their messages when they are asked."""
+    trace = traced(kit, tracer, LAZY + UNASKED[name])
+    assert FLAT.isdisjoint(trace.kept_whole), trace.kept_whole
+    assert " > 2\nTrue\n" in trace.text, "the call that raises is opened"

@@ -92,13 +92,31 @@ def outer(n):
 
 
 first = lambda xs: xs[0]
+
+
+def stop(n):
+    return n > 2
+
+
+def walk(n):
+    ends = stop
+    while not ends(n):
+        yield n
+        n += 1
 '''
+USER = """
+import shown_module
+
+def ended(n):
+    return shown_module.stop(n)
+"""
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shown")
     (folder / "shown_module.py").write_text(MODULE, encoding="utf-8")
+    (folder / "shown_user.py").write_text(USER, encoding="utf-8")
     return folder
 
 
@@ -129,6 +147,16 @@ def trace_of(kit, package, interpreter):
 def defined(trace: Trace) -> list[str]:
     sources = [step.source for step in trace.steps if step.kind == "source"]
     return [source for source in sources if source.startswith("def ")]
+
+
+def test_a_name_that_the_set_up_binds_later_is_not_deleted(trace_of):
+    """The set-up runs first: a definition shown before its name is needed would take the name away in a replay."""
+    trace = trace_of("ended(5)\nprint([*shown_module.walk(1)])\n", "shown_user")
+    sources = [step.source for step in trace.steps]
+    shown = sources.index("def stop(n):\n    return n > 2")
+    assert sources[shown + 1] == "from shown_module import stop"
+    assert "from shown_module import stop\n" in trace.setup["code"] and "ends = stop" in sources
+    assert not trace.kept_whole
 
 
 def test_source_stands_once_before_its_first_use_and_gives_the_name_back(trace_of):

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from kept_jails import kept_jails
 from trace_mine.tracer.__main__ import main
 from trace_mine.tracer.schema import ROLES
 
@@ -54,10 +55,19 @@ def started(*arguments, source=None):
     return done
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_jails():
+    with kept_jails():
+        yield
+
+
 @pytest.fixture
 def script(tmp_path):
+    folder = tmp_path / "scripts"  # of one name: jails of scripts in folders of other names are others
+    folder.mkdir()
+
     def write(source, name="script.py"):
-        path = tmp_path / name
+        path = folder / name
         path.write_text(source, encoding="utf-8")
         return path
 

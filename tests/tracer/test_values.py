@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import enum
+import functools
 import math
 
 import pytest
@@ -216,3 +217,49 @@ def test_the_fields_of_an_exception_follow_its_arguments():
     one, other = ValueError("x"), ValueError()
     one.code = other.code = 3
     assert values.describe(one) == "ValueError('x'; code=3)" and values.describe(other) == "ValueError(code=3)"
+
+
+def test_a_modules_namespace_is_told_by_its_name():
+    """In a session ``__main__`` has names that the script lacked: of an object that holds it, no difference."""
+    space = {"__name__": "__main__", "__builtins__": __builtins__, "x": 1}
+    assert values.describe([space]) == values.describe([{**space, "y": 2}]) == "[<namespace of __main__>]"
+    assert values.describe({"__name__": "__main__", "x": 1}) == "{'__name__': '__main__', 'x': 1}"
+
+
+def test_no_key_of_a_namespace_is_asked():
+    class Key(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            raise AssertionError("asked")
+
+    assert "<namespace" not in values.describe({"__name__": "m", Key("__builtins__"): 1})
+
+
+def test_of_a_wrapper_the_wrapped_function_is_told():
+    """The attributes that it copies are not: in a session the function has another module and qualified name."""
+
+    def made():
+        return functools.cache(lambda: 1)
+
+    one, other = made(), functools.cache(eval("lambda: 1", {"__name__": "other"}))
+    assert values.describe([one]) == values.describe([other])
+    assert "__wrapped__=<function <lambda>>" in values.describe(one)
+
+
+@pytest.mark.parametrize("times", [1, 40])
+def test_the_address_in_a_text_is_not_told(times):
+    """It is another one in each process: a text that holds one is the same, and a change of it is still seen."""
+    one, other = (times * f"<A object at 0x7fff{digits}>" for digits in ("6a92ad0a", "65c17901"))
+    assert values.text(values.snapshot(one)) == values.text(values.snapshot(other))
+    assert values.describe([one, len]) == values.describe([other, len])
+    assert values.snapshot(one) != values.snapshot(other)
+    numbers = "0x7fff6a92ad0a", "0x7fff65c17901"
+    assert values.describe(numbers[0]) != values.describe(numbers[1])
+
+
+def test_identities_in_a_long_value_change_no_digest():
+    """Tables keyed by ``id`` are compared in a session where other objects were made before."""
+    one, other, third = ([{start + n: str(n) for n in range(60)}] for start in (140737339500992, 139876543210000, 7))
+    for told in (values.describe, lambda value: values.text(values.snapshot(value))):
+        assert told(one).partition("...<")[2] == told(other).partition("...<")[2] != told(third).partition("...<")[2]

@@ -12,7 +12,15 @@ from html.parser import HTMLParser
 import pytest
 
 import trace_mine
+from kept_jails import kept_jails
 from trace_mine.tracer.viewer import MAX_SOURCE_BYTES, MAX_VALUE, ShownEdit, page, session_data, sources_of
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_jails():
+    with kept_jails():
+        yield
+
 
 SCRIPT = """
 import random

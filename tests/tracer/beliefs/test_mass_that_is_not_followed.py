@@ -266,3 +266,16 @@ def test_a_loop_with_too_many_turns_is_run_path_by_path(monkeypatch: pytest.Monk
     assert believed.world.num_runs > 2**6, "each path once"
     law = believed.push("print(n)", "3")
     assert law == pytest.approx({str(n): math.comb(6, n) / 2**6 for n in range(7)}) and believed.lost == 0
+
+
+def test_a_law_without_mass_is_no_belief() -> None:
+    """A path of 1,200 fair coins has the probability 2 ** -1200, which is no float: the law says nothing, and ends."""
+    flips = "print(sum(choice([0, 1]) for _ in range(1_200)))"
+    made = beliefs.beliefs_of(
+        [("print(choice([1, 2]))", "1"), (flips, "600"), ("print(choice([1, 2]))", "1")],
+        lambda seed, seconds, lazy: make_world(12, seed, lazy),
+        seeds=1,
+        max_seconds=60,
+    )
+    assert [each.command for each in made.beliefs] == [0]
+    assert made.failure is not None and made.failure.startswith(("Impossible", "Spent"))

@@ -71,8 +71,17 @@ sessions = st.lists(st.one_of(maybe, maybe, other, act, loop, ask), min_size=2, 
 
 def make_world(seed: int = 0, seconds: float = 60.0, lazy: bool = True) -> World:
     install()
-    namespace = program.fresh_namespace(Program(code=SETUP))
-    return World(namespace, 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed, lazy=lazy)
+    # a script of the repository, as most are: its functions' module is the namespace itself
+    namespace = program.fresh_namespace(Program(code=f"__file__ = '/repo/script.py'\n{SETUP}"))
+    return World(
+        namespace,
+        0,
+        lambda path: path.startswith("/repo"),
+        output_limit=1 << 20,
+        max_seconds=seconds,
+        seed=seed,
+        lazy=lazy,
+    )
 
 
 class TooMany(Exception):

@@ -381,3 +381,15 @@ def test_c_code_that_refuses_a_lazy_real_is_followed_with_floats() -> None:
     assert found.method == "sampled"
     law_ = dict(zip(found.outcomes, found.probabilities, strict=True))
     assert law_["true"] == pytest.approx(0.5, abs=0.12) and law_["fals"] == pytest.approx(0.5, abs=0.12)
+
+
+def test_an_exception_that_is_no_exception_is_an_outcome() -> None:
+    """A program may raise what ``except Exception`` does not catch, as pytest's ``skip`` does."""
+    commands = [
+        ("class Left(BaseException):\n    pass\n", ""),
+        ("x = 0", ""),
+        ("if random() < 0.25:\n    raise Left", ""),
+    ]
+    assert law([*commands, ("x", "0")])[-1] == {"0": 1.0}
+    (laws,) = law([*commands[:2], (commands[2][0], "Traceback (most recent call last):\n    ...\nLeft")])
+    assert laws == {"": 0.75, "Traceback (most recent call last):\n    ...\nLeft": 0.25}

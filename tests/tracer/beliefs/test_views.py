@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet, Trace
 from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
@@ -76,6 +77,47 @@ except ZeroDivisionError:
     r = 0
 print(r > 3)
 print(r)
+""",
+    "handlers": """
+from random import choice
+log = []
+def get(k):
+    try:
+        return {"a": 1}[k]
+    except KeyError:
+        log.append(k)
+        raise
+def safe(k):
+    try:
+        return get(k)
+    except KeyError as error:
+        return str(error)
+    finally:
+        log.append("end")
+class Box:
+    def __enter__(self):
+        return self
+    def __exit__(self, kind, error, trace):
+        log.append(trace is not None)
+        return True
+x = safe("b")
+with Box() as box:
+    get("c")
+try:
+    get("d")
+except KeyError as error:
+    log.append(error.args)
+n = choice([1, 2])
+print(x, log, n > 1)
+print(n)
+""",
+    "an end": """
+import sys
+from random import choice
+x = choice([1, 2])
+if x > 1 and choice([True, False]):
+    sys.exit(x)
+print(x)
 """,
     "exceptions that are shown": """
 from random import random, choice
@@ -441,3 +483,11 @@ def test_which_variable_is_shown_tells_nothing() -> None:
     for name in names:
         hits = [table[(name, taken)] for taken in (0, 1)]
         assert abs(hits[0] - hits[1]) < 4 * sum(hits) ** 0.5
+
+
+def test_handlers_lose_no_state() -> None:
+    """A command that raised is written again so that it binds the exception: the states bind it, too."""
+    made = trace(GAMES["handlers"], "branch")
+    assert Reason.SUPPORT_LOST.value not in made.kept_whole and "except BaseException as caught" in made.text
+    last = max(made.beliefs, key=lambda belief: len(belief.outcomes))
+    assert last.method == "exact" and last.probabilities == (0.5, 0.5)

@@ -92,16 +92,22 @@ def test_a_fork_of_ours_leaves_the_jail_alone(level):
 def test_a_killed_jail_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     tmp_path.chmod(0o777)
-    strangers = jail_processes()  # workers that other tests of this process share
+    strangers = children()  # workers that other tests of this process share, and whose runs come and go
     with start(level=2) as worker:
         plain(worker, "open('f', 'w').write('x')")
-        for pid in [pid for pid in jail_processes() if pid not in strangers]:
+        mine = children() - strangers
+        for pid in mine | descendants(mine):
             os.kill(pid, signal.SIGKILL)
     assert list(tmp_path.iterdir()) == []
 
 
-def jail_processes() -> list[int]:
-    """All descendants of this process."""
+def children() -> set[int]:
+    """The processes that this one started itself."""
+    return {child for child, parent in parents_of_all().items() if parent == os.getpid()}
+
+
+def parents_of_all() -> dict[int, int]:
+    """The parent of each process."""
     parents = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -109,10 +115,15 @@ def jail_processes() -> list[int]:
                 parents[int(entry.name)] = int(Path(entry.path, "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-    found = {os.getpid()}
-    while new := {child for child, parent in parents.items() if parent in found} - found:
-        found |= new
-    return sorted(found - {os.getpid()})
+    return parents
+
+
+def descendants(roots: set[int]) -> set[int]:
+    """All processes below these."""
+    parents, family = parents_of_all(), {*roots}
+    while new := {child for child, parent in parents.items() if parent in family} - family:
+        family |= new
+    return family - roots
 
 
 @pytest.mark.parametrize("busy_with", ["an import", "a run"])
@@ -120,7 +131,7 @@ def test_a_killed_init_takes_the_jail_along(repository, level, busy_with, monkey
     """Also what does not listen: a zygote that imports, a runner that runs."""
     (repository / "hangs.py").write_text("import time\ntime.sleep(1000)\n")
     start(level=level).close()
-    strangers = set(jail_processes())
+    strangers = children()
     begun = threading.Event()
     name = "warm" if busy_with == "an import" else "_collect"
     real = getattr(jail_process.JailProcess, name)
@@ -147,7 +158,8 @@ def test_a_killed_init_takes_the_jail_along(repository, level, busy_with, monkey
     thread.start()
     assert begun.wait(60)
     time.sleep(0.3)  # the order is under way; where it comes later the test asks for less, and still passes
-    jail = [pid for pid in jail_processes() if pid not in strangers]
+    mine = children() - strangers
+    jail = sorted(mine | descendants(mine))
     monkeypatch.setattr(Worker, "_start", lambda worker: (_ for _ in ()).throw(SandboxUnavailable("not again")))
     os.kill(jail[1] if level == 3 else jail[0], signal.SIGKILL)  # at level 3 the first is init's outer process
     deadline = time.monotonic() + 30  # only against what never ends
@@ -249,9 +261,10 @@ def test_what_an_import_writes_is_gone(repository, level):
 
 def test_imports_survive_a_restart(repository, level):
     (repository / "ready.py").write_text("")
-    strangers = jail_processes()
+    strangers = children()
     with start(jail_of(repository, "ready"), level) as worker:
-        for pid in [pid for pid in jail_processes() if pid not in strangers]:
+        mine = children() - strangers
+        for pid in sorted(mine | descendants(mine)):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -313,10 +326,10 @@ def test_root_is_told_of_mounts_that_runs_can_not_read(tmp_path):
     closed.mkdir(mode=0o700)
     start().close()  # else the refusal might be for another reason
     jail = Jail(mounts=(Mount(source=closed, target="/repo"),))
-    before = jail_processes()
+    before = children()
     with pytest.raises(PermissionError, match=r"chmod -R o\+rX"):
         Worker(jail, LIMITS, minimum_level=3)
-    assert jail_processes() == before, "the jail that was started for it is down"
+    assert children() <= before, "the jail that was started for it is down"
 
 
 def test_keys_and_record_descriptors_differ(shared, monkeypatch):

@@ -1,8 +1,9 @@
 """State that draws leave outside every namespace, and that is part of a program's state all the same.
 
 ``inputs_read`` and ``environ`` are the live values that the patched ``input`` and ``os.environ`` work on; the global
-generators of ``random`` and numpy hold the rest. ``Ambient`` is all of it at one moment. Each path of a program begins
-with the same one.
+generators of ``random`` and numpy hold the rest, ``written_files`` what the program wrote, ``process_settings`` the
+environment and the current folder, and ``settings`` what the standard library keeps for the process. ``Ambient`` is all
+of it at one moment. Each path of a program begins with the same one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from trace_mine.tracer.inside.draws import patches_numpy
+from trace_mine.tracer.inside.draws import patches_numpy, process_settings, settings, written_files
 
 SEEDED = "_trace_seeded"
 """The attribute of a generator that says that the program seeded it."""
@@ -41,18 +42,35 @@ class Ambient(NamedTuple):
         numpy: the same of numpy's.
         inputs_read: the number of declared inputs read.
         environ: the declared variables that are decided.
+        files: what the program has written in its working folder, where that is watched.
+        environment: what it has changed in ``os.environ``.
+        folder: the current one.
+        settings: the settings of the standard library that differ from those of the start.
     """
 
     generator: tuple[object, ...] | None
     numpy: object
     inputs_read: int
     environ: dict[str, str | None]
+    files: written_files.Written
+    environment: process_settings.Environment
+    folder: str
+    settings: settings.Settings
 
     @classmethod
     def now(cls) -> Ambient:
         """The state at this moment. A generator that nobody seeded has none: its numbers are draws."""
         state = _plain_getstate(_global) if is_seeded(_global) else None
-        return cls(state, patches_numpy.global_state(), inputs_read, dict(environ))
+        return cls(
+            state,
+            patches_numpy.global_state(),
+            inputs_read,
+            dict(environ),
+            written_files.written(),
+            process_settings.environment(),
+            process_settings.folder(),
+            settings.now(),
+        )
 
     def put_back(self) -> None:
         """Make this the state again: of ``random``'s and numpy's global generators, inputs and variables."""
@@ -66,6 +84,14 @@ class Ambient(NamedTuple):
         # In place: the patched ``os.environ`` reads this very dictionary through the module.
         environ.clear()
         environ.update(self.environ)
+        process_settings.put_environment(self.environment)
+        is_elsewhere = process_settings.folder() != self.folder
+        if is_elsewhere:
+            process_settings.leave_folder()
+        written_files.put_back(self.files)
+        if is_elsewhere:
+            process_settings.put_folder(self.folder)
+        settings.put_back(self.settings)
 
 
 def forget() -> None:
@@ -77,3 +103,5 @@ def forget() -> None:
     vars(_global)[SEEDED] = False
     inputs_read = 0
     environ.clear()
+    process_settings.begin()
+    settings.begin()

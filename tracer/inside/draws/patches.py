@@ -24,9 +24,10 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
-from trace_mine.tracer.inside.draws import ambient, patches_numpy, patches_world
+from trace_mine.tracer.inside.draws import ambient, exit_functions, patches_numpy, patches_world, resting
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.ambient import SEEDED
+from trace_mine.tracer.inside.program import Capture
 
 _Random = random.Random
 _plain_random: Callable[[random.Random], float] = sys.modules["_random"].Random.random
@@ -50,6 +51,7 @@ def install() -> None:
         plain_below = _install_generators()
         _install_system(plain_below)
         patches_world.install()
+        exit_functions.install()
         _install_imports()
     patches_numpy.install()
     ambient.forget()
@@ -199,7 +201,7 @@ def _install_system(plain_below: Below) -> None:
 
 
 def _install_imports() -> None:
-    """Let nobody decide the draws of a module that is being imported.
+    """Let nobody decide the draws of a module that is being imported, and note what it prints.
 
     It is imported once a process: a second run in it, and a replay, would miss draws that the first one logged.
     """
@@ -209,10 +211,14 @@ def _install_imports() -> None:
 
     def find_and_load(name: str, import_: object) -> object:
         before, draws.current = draws.current, None
+        output = sys.stdout
+        left = output.left if type(output) is Capture else 0
         try:
             return plain(name, import_)
         finally:
             draws.current = before
+            if type(output) is Capture and output.left != left:
+                resting.note_import(name)
             if name == "numpy.random":  # it is not there before the program imports it
                 patches_numpy.install()
 

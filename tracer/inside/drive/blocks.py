@@ -38,6 +38,11 @@ def run_try(context: DriveContext, node: ast.Try, frame: Frame) -> None:
     if any(_shows_frames(handler) for handler in node.handlers):
         context.keep_as_one_command(node, frame, Reason.EXCEPTION_CONTEXT)
         return
+    with context.writer.catching():
+        _run_parts(context, node, frame)
+
+
+def _run_parts(context: DriveContext, node: ast.Try, frame: Frame) -> None:
     if not node.finalbody:
         _run_guarded(context, node, frame)
         return
@@ -164,7 +169,8 @@ def run_with(context: DriveContext, node: ast.With, frame: Frame) -> None:
         context.keep_as_one_command(node, frame, Reason.WITH_YIELD)
         return
     context.begin_statement(frame, node.lineno)
-    _run_items(context, node, list(node.items), frame)
+    with context.writer.catching():
+        _run_items(context, node, list(node.items), frame)
 
 
 def _run_items(context: DriveContext, node: ast.With, items: list[ast.withitem], frame: Frame) -> None:

@@ -24,6 +24,8 @@ class Command:
         exception: the exception that it raised, also where a rewritten command catches it; None from the end of its
             handler on.
         raised: True if it raised one.
+        is_asked: the exception was asked what it says, which may run code of the program.
+        message: the answer, as ``SessionWriter.message_of`` gives it.
         echoed: True if the prompt echoed a value.
         wrote: variables that it changed or bound.
         changes: their values as text, None for a variable that is gone.
@@ -31,6 +33,7 @@ class Command:
         begun: numbers of the calls that begin with it: its text has them as comments.
         piece: index of the program's piece.
         is_one: nothing that is hidden decides what it shows.
+        num_emitted: how many commands the opening had taken note of before it; None where it has not of this one.
         num_uncertain: the commands before it that could have shown something else.
         place: number of the construct that it comes from, see ``Places``.
         num_texts: how many texts the piece had printed after it (``SessionWriter.printed``).
@@ -46,9 +49,12 @@ class Command:
         "echoed",
         "error",
         "exception",
+        "is_asked",
         "is_one",
         "kind",
         "line",
+        "message",
+        "num_emitted",
         "num_texts",
         "num_uncertain",
         "output",
@@ -67,7 +73,10 @@ class Command:
         self.output = ""
         self.error: str | None = None
         self.exception: BaseException | None = None
+        self.num_emitted: int | None = None
         self.raised = False
+        self.is_asked = False
+        self.message: str | None = None
         self.is_one = True
         self.echoed = False
         self.wrote: list[str] = []

@@ -9,9 +9,7 @@ from functools import cached_property
 
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.implied import (
-    HEAP_TYPE,
     ImplicitCall,
-    class_flags,
     found_in,
     is_instance,
     known_value,
@@ -19,7 +17,7 @@ from trace_mine.tracer.inside.drive.implied import (
 )
 from trace_mine.tracer.inside.drive.targets import target_of_function
 from trace_mine.tracer.inside.drive.variables import missing
-from trace_mine.tracer.inside.observe.describe import attributes, class_mro, plain_access
+from trace_mine.tracer.inside.observe.describe import HEAP_TYPE, attributes, class_flags, class_mro, plain_access
 
 
 def property_call(context: DriveContext, node: ast.Attribute, value: object) -> ImplicitCall | None:

@@ -17,12 +17,10 @@ from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.targets import class_member
 from trace_mine.tracer.inside.drive.variables import missing
-from trace_mine.tracer.inside.observe.describe import ATOMS, attributes, plain_access
+from trace_mine.tracer.inside.observe.describe import ATOMS, HEAP_TYPE, attributes, class_flags, plain_access
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import expression
-
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that a program made, so that its attributes can be assigned
 
 _PLAIN_MEMBERS: tuple[type, ...] = (
     types.FunctionType,
@@ -123,7 +121,7 @@ class Held:
         if issubclass(kind, type):
             member = class_member(cast("type", value), node.attr)
             return member if kind is type and type(member) in (type, *_PLAIN_MEMBERS) else missing
-        is_built_in = not kind.__flags__ & _HEAP_TYPE
+        is_built_in = not class_flags(kind) & HEAP_TYPE
         if not is_built_in and not plain_access(kind):
             return missing
         own = attributes(value).get(node.attr, missing)

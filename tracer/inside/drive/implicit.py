@@ -19,9 +19,7 @@ from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.descriptors import property_call
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.implied import (
-    HEAP_TYPE,
     ImplicitCall,
-    class_flags,
     found_in,
     is_instance,
     known_value,
@@ -37,7 +35,7 @@ from trace_mine.tracer.inside.drive.operators import (
     operands,
 )
 from trace_mine.tracer.inside.drive.variables import missing
-from trace_mine.tracer.inside.observe.describe import attributes, class_mro
+from trace_mine.tracer.inside.observe.describe import HEAP_TYPE, attributes, class_flags, class_mro
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import operand as operand_text
 from trace_mine.tracer.inside.syntax.text import unparse

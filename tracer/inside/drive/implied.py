@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.targets import Target, static_value, target_of_function
 from trace_mine.tracer.inside.drive.variables import missing
-from trace_mine.tracer.inside.observe.describe import class_dict, class_mro
-
-HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that a program made
-class_flags: Callable[[type], int] = type.__dict__["__flags__"].__get__
+from trace_mine.tracer.inside.observe.describe import HEAP_TYPE, class_dict, class_flags, class_mro
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

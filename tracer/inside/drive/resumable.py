@@ -183,7 +183,8 @@ class ResumableWalk:
         context, frame = self._context, self._frame
         caught: tuple[ast.ExceptHandler, Raised] | None = None
         try:
-            yield from self.steps(node.body)
+            with context.writer.catching():
+                yield from self.steps(node.body)
         except Raised as raised:
             handler = handler_of(context, node, raised, frame)
             if handler is None:

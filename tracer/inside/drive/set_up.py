@@ -15,6 +15,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Literal, cast
 
+from trace_mine.tracer.inside.drive.commands import Command
 from trace_mine.tracer.inside.drive.variables import Variables, missing
 from trace_mine.tracer.inside.observe.describe import class_dict, has_plain_metaclass
 from trace_mine.tracer.inside.observe.loaded import LoadedModules
@@ -49,11 +50,19 @@ class SessionSetUp:
             for name, module in ({} if self._modules is None else self._modules.of_files(own)).items()
         }
         self._by_place: dict[tuple[str, tuple[str, ...], str, str], str] = {}
+        self._deletions: dict[str, list[Command]] = {}
 
     @property
     def is_open(self) -> bool:
         """True where names may be bound before the first command: no outcome is hidden, and no name listed."""
         return self._modules is not None
+
+    def note_deletion(self, name: str, command: Command) -> None:
+        """Note that a command deletes a name that nothing had: a definition was shown under it.
+
+        Where the set-up binds that name later on, so before the first command, the command gives it back instead.
+        """
+        self._deletions.setdefault(name, []).append(command)
 
     def name_of_global(self, home: Mapping[str, object], name: str, avoid: Iterable[str]) -> str | None:
         """Return the session's name for a global of a module, bound in the set-up; None where a command has to."""
@@ -141,7 +150,11 @@ class SessionSetUp:
             return known
         if known is not None or len(self.names) >= MOST_NAMES or not _is_spelt((*module.split("."), *path)):
             return None
-        alias = self._variables.claim_new(name, {*avoid, *self._words})
+        is_imported = path == (name,) and not part
+        deleted = self._deletions.keys() - ({name} if is_imported else set())
+        alias = self._variables.claim_new(name, {*avoid, *self._words, *deleted})
+        for command in self._deletions.pop(alias, ()):
+            command.source = f"from {module} import {alias}"
         self._variables.bind_before(alias, value)
         self.names.append(
             SetUpName(name=alias, module=module, path=path, part=cast("Literal['', '__closure__']", part), key=key)

@@ -96,7 +96,9 @@ def _show(context: DriveContext, shown: _Shown, home: dict[str, object], lines: 
         name = _free_name(context, name)
         restore = f"del {name}"
     text = definition_text(lines, shown.definition, shown.qualified, name, _Safety(context, shown).holds)
-    context.writer.show_source(text, name, restore)
+    gives_back = context.writer.show_source(text, name, restore)
+    if gives_back is not None and restore == f"del {name}":
+        context.set_up.note_deletion(name, gives_back)
 
 
 def _restoring(context: DriveContext, name: str, home: dict[str, object]) -> str | None:

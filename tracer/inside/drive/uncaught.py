@@ -20,19 +20,13 @@ from collections.abc import Callable
 from trace_mine.tracer.inside.drive.frames import Raised, Signal
 from trace_mine.tracer.inside.drive.writer import SessionWriter
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.observe.describe import class_dict, class_mro
+from trace_mine.tracer.inside.observe.exception_fields import cause_of, context_of, members_of, runs_code
 from trace_mine.tracer.inside.syntax import doctext
 
 # The getters of C, since attributes of a class of the snippet's are its code.
 _fields = vars(BaseException)
-_cause: Callable[[BaseException], BaseException | None] = _fields["__cause__"].__get__
-_context: Callable[[BaseException], BaseException | None] = _fields["__context__"].__get__
 _suppress: Callable[[BaseException], bool] = _fields["__suppress_context__"].__get__
 _arguments: Callable[[BaseException], tuple[object, ...]] = _fields["args"].__get__
-_members: Callable[[BaseException], tuple[BaseException, ...]] = vars(BaseExceptionGroup)["exceptions"].__get__
-_flags: Callable[[type], int] = type.__dict__["__flags__"].__get__
-HEAP_TYPE = 1 << 9
-"""The flag of classes that a ``class`` statement made."""
 DEEPEST = 5
 """Groups within one another whose members are shown."""
 
@@ -49,12 +43,13 @@ def show_uncaught(writer: SessionWriter, raised: Raised, *, hides: bool) -> None
     error = raised.error
     if issubclass(type(error), KeyboardInterrupt):
         return
-    message = writer.message_of(error)
+    command = writer.commands[raised.index]
+    above = [] if hides else _above(error)
+    if command.error is not None and not above:
+        return
+    message = writer.ask(command, error)
     if message is None or not doctext.is_showable_message(message):
         return  # what can be told of it is told where it was raised
-    above = [] if hides else _above(error)
-    if writer.commands[raised.index].error is not None and not above:
-        return
     inside = raised.inside
     if inside is not None and "__context__" in above:
         outer = writer.guard(inside.index, inside.name or writer.variables.fresh("error"))
@@ -62,7 +57,7 @@ def show_uncaught(writer: SessionWriter, raised: Raised, *, hides: bool) -> None
     name = writer.guard(raised.index, writer.variables.fresh("error"))
     for attribute in above:
         writer.show_by_command(f"{name}.{attribute}")
-    writer.execute(f"raise {name}", reveal=False)
+    writer.execute(f"raise {name}", reveal=False, asked=command)
 
 
 def _above(error: BaseException) -> list[str]:
@@ -71,31 +66,23 @@ def _above(error: BaseException) -> list[str]:
     """
     kind = type(error)
     above: list[str] = []
-    if not _is_built_in(kind, "__getattribute__"):
+    if runs_code(kind, "__getattribute__"):
         return above
-    cause, context = _cause(error), None if _suppress(error) else _context(error)
+    cause, context = cause_of(error), None if _suppress(error) else context_of(error)
     for name, other in (("__cause__", cause), ("__context__", context if cause is None else None)):
-        if other is not None and _is_built_in(kind, name) and _is_plain(other, DEEPEST):
+        if other is not None and not runs_code(kind, name) and _is_plain(other, DEEPEST):
             above.append(name)
-    if issubclass(kind, BaseExceptionGroup) and _is_built_in(kind, "exceptions") and _is_plain(error, DEEPEST):
+    if issubclass(kind, BaseExceptionGroup) and not runs_code(kind, "exceptions") and _is_plain(error, DEEPEST):
         above.append("exceptions")
     return above
-
-
-def _is_built_in(kind: type, name: str) -> bool:
-    """Return True if the attribute is the interpreter's: no class of the snippet's defines it anew."""
-    for base in class_mro(kind):
-        if name in class_dict(base):
-            return not _flags(base) & HEAP_TYPE
-    return False
 
 
 def _is_plain(error: BaseException, depth: int) -> bool:
     """Return True if ``repr`` of the exception runs no code of the snippet, and is the same in every process."""
     kind = type(error)
     # a handler's statements run at a prompt where no exception is handled, but in the driver one of its own may be
-    if depth == 0 or issubclass(kind, Signal) or type(kind) is not type or not _is_built_in(kind, "__repr__"):
+    if depth == 0 or issubclass(kind, Signal) or type(kind) is not type or runs_code(kind, "__repr__"):
         return False
     if issubclass(kind, BaseExceptionGroup):
-        return all(_is_plain(member, depth - 1) for member in _members(error)) and values.stable(_arguments(error)[0])
+        return all(_is_plain(member, depth - 1) for member in members_of(error)) and values.stable(_arguments(error)[0])
     return all(map(values.stable, _arguments(error)))

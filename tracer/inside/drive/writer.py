@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from trace_mine.tracer.inside.drive.captures import Captures
@@ -25,6 +26,7 @@ from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.places import Places
 from trace_mine.tracer.inside.drive.variables import Variables, missing
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.observe.exception_fields import asking_runs_code
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
 from trace_mine.tracer.inside.program import Capture, OutputFull, Sources
 from trace_mine.tracer.inside.protocol.answers import CommandKind
@@ -91,6 +93,7 @@ class SessionWriter:
         self.places = Places()
         self._position: Position = ("", 0, 0, 0)
         self._piece = 0
+        self._num_emitted = 0
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: object = None
@@ -99,6 +102,8 @@ class SessionWriter:
         self.beginning: list[int] = []
         self._opening = opening
         self._capture = capture
+        self._num_catching = 0
+        """Statements around the running command that may catch what it raises."""
         self._mixed: list[str] = []
         """Output of the running command, printed and echoed, in the order in which the session shows it."""
         self._codes: dict[tuple[str, str], types.CodeType] = {}
@@ -120,6 +125,15 @@ class SessionWriter:
     def move_to(self, position: Position) -> None:
         """Note where the next commands come from."""
         self._position = position
+
+    @contextlib.contextmanager
+    def catching(self) -> Iterator[None]:
+        """Around commands whose exceptions a statement of the program may catch."""
+        self._num_catching += 1
+        try:
+            yield
+        finally:
+            self._num_catching -= 1
 
     # execution
 
@@ -165,6 +179,7 @@ class SessionWriter:
         writes: Iterable[str] = (),
         reveal: bool = True,
         origin: tuple[str, ast.stmt] | None = None,
+        asked: Command | None = None,
     ) -> Command:
         """Execute a statement as a command; an exception is recorded in it, not raised.
 
@@ -174,6 +189,7 @@ class SessionWriter:
             writes: the names that the text binds; they are tracked from now on.
             reveal: False for a command after which nothing is to be shown.
             origin: the file and the definition that the command was made from.
+            asked: a command that raised the exception that this one raises, and was asked what it says.
 
         Raises:
             OutputFull: the program printed more than it may.
@@ -181,6 +197,8 @@ class SessionWriter:
         if self.begins is not None:
             self.begins()
         command = self._begun(Command(source, kind, self._position, self._piece))
+        if asked is not None:
+            command.is_asked, command.message = asked.is_asked, asked.message
         num_echoes = len(self.echoes)
         self.last_value = None  # the command may be what ends its life
         try:
@@ -313,17 +331,20 @@ class SessionWriter:
         shown_by = [self._capture_output(command)] if captures or is_unshown else []
         if is_unshown:
             shown_by.clear()
-        message: str | None = ""
         if error is not None:
-            message = self.message_of(error)
-            command.error = doctext.shown_error(message or "")
+            # An exception that is caught nobody asks for its text, and a program's ``__str__`` may change things. If it
+            # is not caught after all, ``show_uncaught`` raises it by a command of its own.
+            if not (self._num_catching and command.is_one and asking_runs_code(error)):
+                self.ask(command, error)
+            command.error = doctext.shown_error(command.message or "")
         self._record(command)
-        if error is not None and (command.output or not doctext.is_showable_message(message or "")):
+        is_told = command.is_asked and doctext.is_showable_message(command.message or "")
+        if error is not None and (command.output or not is_told):
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
             name = self.guard(len(self.commands) - 1, self.variables.temporary("error"))
-            if not command.output:
-                shown_by += self._telling(name, error, message)
-        self._opening.emitted(command.source, command.output, command.error)
+            if command.is_asked and not command.output:
+                shown_by += self._telling(name, error, command.message)
+        self._tell_opening(command)
         if binds:
             self.variables.track(binds)
         wrote, changes = self.variables.observe()
@@ -342,6 +363,12 @@ class SessionWriter:
             self._opening.reveal_after(command.source, binds, command.wrote, self)
         else:
             self._opening.unshown(command.wrote)
+
+    def ask(self, command: Command, error: BaseException) -> str | None:
+        """Ask the exception of a command what it says, once: ``message_of``."""
+        if not command.is_asked:
+            command.is_asked, command.message = True, self.message_of(error)
+        return command.message
 
     def message_of(self, error: BaseException) -> str | None:
         """The lines of an exception as ``doctext.message_of`` has them; None, too, where its ``__str__`` printed
@@ -374,13 +401,16 @@ class SessionWriter:
         command = Command(source, "bind", self._position, self._piece)
         exec(self._compile(source, "single"), self.variables.namespace)
         self.commands.append(command)
-        self._opening.emitted(source, "", None)
+        self._tell_opening(command)
 
-    def show_source(self, text: str, name: str, restore: str) -> None:
+    def show_source(self, text: str, name: str, restore: str) -> Command | None:
         """Execute a definition that nothing uses, and what gives its name back.
 
         ``text`` binds ``name`` and does nothing else; after ``restore`` the name means what it meant before. Where it
         doesn't (the program has replaced ``__import__``), nothing is shown.
+
+        Returns:
+            The command that gives the name back; None where nothing is shown.
         """
         namespace, before = self.variables.namespace, self.variables.held(name)
         had = namespace.get(name, missing)
@@ -398,14 +428,23 @@ class SessionWriter:
             namespace.pop(name, None)
             if had is not missing:
                 namespace[name] = had
-            return
+            return None
         # not observed: between the two nothing looks, and after them the variables are what they were
         for command in (define, give_back):
             self._record(command)
-            self._opening.emitted(command.source, "", None)
+            self._tell_opening(command)
         if before is not None:  # a value that states hold
             define.changes[name], give_back.changes[name] = None, before
             define.wrote, give_back.wrote = [name], [name]
+        return give_back
+
+    def _tell_opening(self, command: Command) -> None:
+        """Tell the opening of a command that was executed, or that it has another text now."""
+        if command.num_emitted is None:
+            command.num_emitted, self._num_emitted = self._num_emitted, self._num_emitted + 1
+            self._opening.emitted(command.source, command.output, command.error)
+        else:
+            self._opening.rewritten(command.num_emitted, command.source, command.output, command.error)
 
     def _record(self, command: Command) -> None:
         """Add a command that was executed to the session, with where it stands."""
@@ -479,6 +518,8 @@ class SessionWriter:
             self.variables.free(name)
         command.source = source
         command.error, command.exception, command.raised = None, None, False
+        if command.num_emitted is not None:
+            self._tell_opening(command)
 
     def guard(self, index: int, name: str) -> str:
         """Rewrite a command that raised so that it binds the exception instead of ending in a traceback.
@@ -520,12 +561,16 @@ class SessionWriter:
         command.changes[name] = self.variables.bind(name, command.exception)
         if name not in command.wrote:
             command.wrote.append(name)
+        if command.num_emitted is not None:
+            self._tell_opening(command)
         return name
 
     def put_inside(self, command: Command, name: str) -> None:
         """Rewrite a command that ran so that it runs where an exception is being handled, which a variable holds."""
         self.tells = self.tells or not command.is_one
         command.source = f"try:\n    raise {name}\nexcept BaseException:\n{indented(command.source)}"
+        if command.num_emitted is not None:
+            self._tell_opening(command)
 
     def let_go(self, index: int) -> None:
         """Hold the exception that a command raised no longer: the program doesn't, either."""
@@ -533,7 +578,7 @@ class SessionWriter:
 
     def _guarded_name(self, command: Command) -> str:
         """Return the variable that a command which ``guard`` rewrote binds: its last line is ``name = caught``."""
-        return command.source.rsplit("\n    ", 1)[1].split(" = ", 1)[0]
+        return command.source.rsplit("\n", 1)[1].split(" = ", 1)[0].strip()  # indented twice after ``put_inside``
 
     # names
 
@@ -596,4 +641,4 @@ class SessionWriter:
         reveal.output = "".join(self._mixed)
         self._mixed.clear()
         self._record(reveal)
-        self._opening.emitted(source, reveal.output, None)
+        self._tell_opening(reveal)

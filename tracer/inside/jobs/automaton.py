@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trace_mine.tracer.inside.jobs.context import JobContext, watched
-from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
+from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of, watch_files
 from trace_mine.tracer.inside.protocol.answers import End
 from trace_mine.tracer.inside.protocol.choice_answers import AutomatonReport
 from trace_mine.tracer.inside.protocol.jobs import AutomatonJob
@@ -19,6 +19,7 @@ def run(job: AutomatonJob, context: JobContext) -> End:
     Raises:
         SetupError: the silent code raises.
     """
+    watch_files()
     forks = pool_of(context)
     try:
         with watched(context):  # over the set-up too: the program's code runs in it

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trace_mine.tracer.inside.draws.deciders import DrawMismatch
 from trace_mine.tracer.inside.jobs.context import JobContext
-from trace_mine.tracer.inside.jobs.worlds import THREADED, import_first, make_world, pool_of
+from trace_mine.tracer.inside.jobs.worlds import THREADED, import_first, make_world, pool_of, watch_files
 from trace_mine.tracer.inside.program import Sources
 from trace_mine.tracer.inside.protocol.answers import End
 from trace_mine.tracer.inside.protocol.choice_answers import BeliefsReport, CommandChoice
@@ -39,8 +39,10 @@ def run(job: BeliefsJob, context: JobContext) -> End:
             seed=seed,
             lazy=lazy,
             forks=forks,
+            commands=[source for source, _ in job.commands],
         )
 
+    watch_files()
     import_first(job.program)
     # The set-up runs under the guard too: each of many worlds has one, and code of the snippet runs between them.
     context.guard.arm()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from trace_mine.tracer.inside.draws.deciders import Replay, SeededDecider, using
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.observe.describe import note_output
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.inside.program import Capture, Sources, fresh_namespace, future_flags, words
 from trace_mine.tracer.inside.protocol.answers import Answer, Error
@@ -62,6 +63,7 @@ def prepare(program: Program, context: JobContext) -> Prepared:
         SetupError: the module can't be imported, or the silent code raises.
     """
     capture = Capture(context.limits.max_output)
+    note_output(capture)
     sys.stdout = capture  # before the import, which may print, or keep ``sys.stdout`` for later
     namespace = fresh_namespace(program)
     capture.take()  # output of imports is no part of a session

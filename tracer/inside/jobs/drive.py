@@ -36,7 +36,7 @@ from trace_mine.tracer.inside.jobs.context import (
     prepare,
     variables_of,
 )
-from trace_mine.tracer.inside.jobs.worlds import make_world
+from trace_mine.tracer.inside.jobs.worlds import make_world, watch_files
 from trace_mine.tracer.inside.program import OutputFull, Sources, compiled_file, global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
     Answer,
@@ -93,6 +93,8 @@ def run(job: DriveJob, context: JobContext) -> End:
     # the session assigns values to the spare name that a prompt would echo but the program did not
     is_taken = "_" in namespace or any(_binds(piece.source, "_") for piece in job.program.pieces)
     spare = "ignored" if is_taken else "_"
+    if job.believes or (job.view is not None and job.view.has_draws):
+        watch_files()
     opening = _opening(job, prepared, context, spare)
     variables = Variables(namespace)
     # before anything runs: a variable of ours must not take a name that the program binds later
@@ -306,7 +308,10 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
 
     def world(lazy: bool) -> World:
         seconds = max(0.0, until - spent_seconds())
-        return make_world(job.program, job.laws, context, max_seconds=seconds, sources=sources, lazy=lazy)
+        pieces = [piece.source for piece in job.program.pieces]
+        return make_world(
+            job.program, job.laws, context, max_seconds=seconds, sources=sources, lazy=lazy, commands=pieces
+        )
 
     return choose_opening(
         prepared.namespace,

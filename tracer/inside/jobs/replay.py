@@ -14,6 +14,7 @@ from typing import Any
 
 from trace_mine.tracer.inside.jobs.context import JobContext, drawing, reseed, watched
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.observe.describe import note_output
 from trace_mine.tracer.inside.program import Capture, OutputFull, fresh_namespace, future_flags
 from trace_mine.tracer.inside.protocol.answers import End
 from trace_mine.tracer.inside.protocol.choice_answers import ReplayedCommand, ReplayReport
@@ -77,6 +78,7 @@ def _replay(job: ReplayJob, context: JobContext) -> ReplayReport:
     replayed: list[ReplayedCommand] = []
     _shift_descriptors()
     capture = Capture(context.limits.max_output)
+    note_output(capture)
     sys.stdout = capture
     namespace = fresh_namespace(job.program)
     console = _Console(namespace, future_flags(namespace))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trace_mine.tracer.inside.draws.deciders import Guided, using
 from trace_mine.tracer.inside.jobs.context import JobContext, watched
-from trace_mine.tracer.inside.jobs.worlds import make_world
+from trace_mine.tracer.inside.jobs.worlds import make_world, watch_files
 from trace_mine.tracer.inside.protocol.answers import End
 from trace_mine.tracer.inside.protocol.choice_answers import PathChoice, PathReport, SampledTexts
 from trace_mine.tracer.inside.protocol.jobs import PathJob, SamplesJob
@@ -13,6 +13,7 @@ from trace_mine.tracer.inside.states.beliefs import sample_path
 
 def run(job: SamplesJob, context: JobContext) -> End:
     """Run the commands natively, once for each seed. Sends SampledTexts for each."""
+    watch_files()
     commands = [(source, "") for source in job.commands]
     for seed in range(job.first_seed, job.first_seed + job.num_samples):
         # a world for each: state of the last sample would be a cause that the next one's belief knows nothing of
@@ -28,6 +29,7 @@ def run_path(job: PathJob, context: JobContext) -> End:
 
     Nothing is saved, restored or merged here, so that this is the slow reference of what ``states`` does.
     """
+    watch_files()
     with watched(context):
         world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
         decider = Guided(job.prefix, laws=world.laws)

@@ -19,6 +19,7 @@ import enum
 import fractions
 import functools
 import hashlib
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -60,6 +61,18 @@ MAX_SET = 4_096
 LONG_ATOM = 16_384
 """Characters from which on a text stands for itself by its digest."""
 
+_OF_WRAPPED = frozenset((*functools.WRAPPER_ASSIGNMENTS, "__annotations__", "__annotate__", "__type_params__"))
+"""Attributes that a wrapper copies from the function that it wraps, of which its ``__wrapped__`` is told by name. A
+function that a session defines again has another module and another qualified name.
+"""
+
+ADDRESS = " at 0x"
+"""The beginning of an address in a default ``repr``. Other hexadecimal numbers may be the program's own."""
+_address = re.compile(r" at 0x[0-9a-fA-F]{8,16}\b")
+
+_identity = re.compile(r"\b1(?:39[6-9]|40[0-7])\d{11}\b")
+"""The numbers of 0x7ef7 to 0x7fff followed by eight digits, where Linux puts a process's objects."""
+
 Item = TypeVar("Item")
 
 Getter = Callable[[object], Any]
@@ -71,11 +84,27 @@ Layout = tuple[type, Getter | None, list[tuple[str, Getter]]]
 _type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 class_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 class_dict: Callable[[type], Mapping[str, object]] = type.__dict__["__dict__"].__get__
+class_flags: Callable[[type], int] = type.__dict__["__flags__"].__get__
+HEAP_TYPE = 1 << 9
+"""The flag of classes that a program makes (``Py_TPFLAGS_HEAPTYPE``), and of some of C."""
 _module_dict: Callable[[object], dict[str, object]] = vars(types.ModuleType)["__dict__"].__get__
 _arguments: Callable[[BaseException], tuple[object, ...]] = BaseException.__dict__["args"].__get__
 _enum_reprs = (vars(enum.Enum)["__repr__"], vars(enum.Flag)["__repr__"])
 _layouts: dict[int, Layout] = {}
 """By the class's id, as a metaclass of the snippet may decide how the class hashes."""
+
+
+_outputs: dict[int, object] = {}
+
+
+def note_output(capture: object) -> None:
+    """Have an object told as ``<stdout>``: a program's ``sys.stdout``, which is ours."""
+    _outputs[identity(capture)] = capture
+
+
+def forget_output(capture: object) -> None:
+    """Have it told as any other object again."""
+    del _outputs[identity(capture)]
 
 
 def type_name(kind: type) -> str:
@@ -217,8 +246,12 @@ class Teller:
             return f"<function {value.__name__}>"
         if kind is types.MethodType:
             return f"<method {getattr(value.__func__, '__name__', '?')}>"
-        # Of the values around it only: one that is met twice side by side is told twice, as aliasing is no part of it.
+        if kind is dict and _is_namespace(value):
+            return f"<namespace of {_shown_name(value)}>"
         itself = identity(value)
+        if itself in _outputs:
+            return "<stdout>"  # ours: what it holds says how far a session was written
+        # Of the values around it only: one that is met twice side by side is told twice, as aliasing is no part of it.
         if itself in self._above:
             return "<itself>"
         if depth == 0 or self.left <= 0:
@@ -250,6 +283,8 @@ class Teller:
         return f"{name}({'; '.join(filter(None, parts))})" if parts else f"<{name}>"
 
     def _fields(self, fields: dict[str, object], depth: int) -> str:
+        if "__wrapped__" in fields:
+            fields = {key: field for key, field in fields.items() if key not in _OF_WRAPPED}
         return ", ".join(f"{key}={self.tell(field, depth)}" for key, field in self._some(fields.items()))
 
     def _contents(self, value: Any, kind: type, depth: int) -> list[str]:
@@ -306,14 +341,45 @@ class Teller:
         return shown
 
 
+def _is_namespace(names: dict[object, object]) -> bool:
+    """Return True if the dictionary is that of a module, as ``globals()`` and ``vars(module)`` give it.
+
+    A module's own begins with its name. Keys are looked at one by one before anything is looked up: a key of the
+    snippet's own class, of the same hash, would be compared by its ``__eq__``.
+    """
+    first = next(iter(names), None)
+    if type(first) is not str or first != "__name__" or any(type(key) is not str for key in names):
+        return False
+    return "__builtins__" in names and type(names["__name__"]) is str
+
+
+def _shown_name(names: dict[object, object]) -> str:
+    return str(names["__name__"])
+
+
 def atom(value: Any, kind: type) -> str:
     """The text of a plain immutable value; a very long one by its length and digest."""
     # Decimal digits take quadratic time, and Python refuses more than 4,300 of them (14,000 bits).
     if kind is int and value.bit_length() > 4_000:
         return f"<int of {value.bit_length()} bits, {value % 1_000_003} modulo 1000003>"
+    if kind is str and ADDRESS in value:
+        value = without_addresses(value)
     if kind in (str, bytes) and len(value) > LONG_ATOM:
         return f"<{kind.__name__} of {len(value)}, {digest(value)}>"
     return repr(value)
+
+
+def without_addresses(text: str) -> str:
+    """Return the text without the addresses that default reprs end with: they are others in each process."""
+    return _address.sub(ADDRESS, text)
+
+
+def without_identities(text: str) -> str:
+    """Return the text without the numbers that ``id`` gives: in a session other objects were made before.
+
+    For comparisons alone, as a number of a program's own may be as large.
+    """
+    return _identity.sub("id", text)
 
 
 def digest(data: str | bytes) -> str:

@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
-from trace_mine.tracer.inside.observe.describe import attributes, class_dict, class_mro
+from trace_mine.tracer.inside.observe.describe import HEAP_TYPE, attributes, class_dict, class_flags, class_mro
 from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
@@ -26,8 +26,6 @@ CO_OPTIMIZED = 0x1
 """The flag of code whose locals are fast ones: functions, but not modules and class bodies."""
 CO_ASYNC = CO_COROUTINES | 0x100
 """The flags of coroutines, of whichever kind."""
-HEAP_TYPE = 0x200
-"""The flag of classes that are not static ones of C."""
 
 _COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 _CONTEXTS = frozenset({"__enter__", "__exit__"})
@@ -40,7 +38,6 @@ _DEEPENED = frozenset(
 )
 """Ways that the depth of calls stands before: a deeper one could be opened if its depth were followed."""
 
-_flags: Callable[[type], int] = type.__dict__["__flags__"].__get__
 _missing = object()
 
 
@@ -131,7 +128,7 @@ class EntryCounts:
         if isinstance(value, types.FunctionType):
             return not self._is_own(value.__code__)
         if isinstance(value, type):
-            return not _flags(value) & HEAP_TYPE
+            return not class_flags(value) & HEAP_TYPE
         # descriptors of C types, as ``list.sort`` is found to be
         return isinstance(
             value, (types.BuiltinFunctionType, types.MethodDescriptorType, types.ClassMethodDescriptorType)

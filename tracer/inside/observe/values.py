@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import Any
 
 from trace_mine.tracer.inside.observe.describe import (
+    ADDRESS,
     ATOMS,
     CONTAINERS,
     LIBRARY_REPR,
@@ -34,6 +35,8 @@ from trace_mine.tracer.inside.observe.describe import (
     attributes,
     digest,
     type_name,
+    without_addresses,
+    without_identities,
 )
 from trace_mine.tracer.inside.observe.identity import identity
 
@@ -45,6 +48,7 @@ _ordered_ids = frozenset(map(identity, (list, tuple, dict)))
 # A class is looked up by its id wherever it may be the snippet's: its metaclass decides how it hashes and compares
 # (``tests/tracer/test_hostile_values.py`` has one that raises).
 
+_ADDRESS = ADDRESS.encode()
 MAX_TEXT = 300
 """Characters of a text; of a longer one the beginning and a digest are shown."""
 LARGE = 4_096
@@ -126,6 +130,10 @@ def _text(shot: bytes) -> str:
     teller = Teller()
     full_text = teller.tell(marshal.loads(shot))
     if teller.cut or len(full_text) > MAX_TEXT:
+        if _ADDRESS in shot:
+            shot = without_addresses(shot.decode("latin-1")).encode("latin-1")
+        if not teller.cut and (alike := without_identities(full_text)) != full_text:
+            return f"{full_text[:60]}...<{len(shot)} bytes, {digest(alike)}>"
         return f"{full_text[:60]}...<{len(shot)} bytes, {digest(shot)}>"
     return full_text
 
@@ -141,7 +149,7 @@ def describe(value: object) -> str:
     visits.number += MAX_VALUES - teller.left + len(full_text) // CHARACTERS_AT_ONCE
     if len(full_text) <= MAX_TEXT:
         return full_text
-    return f"{full_text[:60]}...<{len(full_text)} characters, {digest(full_text)}>"
+    return f"{full_text[:60]}...<{len(full_text)} characters, {digest(without_identities(full_text))}>"
 
 
 def exception_text(error: BaseException) -> str:

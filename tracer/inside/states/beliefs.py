@@ -18,7 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trace_mine.tracer.inside.draws.deciders import Pinned, using
+from trace_mine.tracer.inside.draws import resting
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Pinned, using
+from trace_mine.tracer.inside.program import OutputFull
 from trace_mine.tracer.inside.protocol.choice_answers import (
     CommandBelief,
     CommandChoice,
@@ -122,10 +124,18 @@ class OutputLaws:
         self._add(command, law, log_mass, lost, joint)
         return law
 
+    def forget_from(self, command: int) -> None:
+        """Forget the laws of this command and later ones, which are pushed once more."""
+        for laws in (self.laws, self.silent):
+            laws[:] = [law for law in laws if law.command < command]
+
     def _add(self, command: int, law: dict[str, float], log_mass: float, lost: float, joint: JointMass | None) -> None:
         if joint is None and len(law) < 2:
             return
-        missing = max(0.0, 1.0 - sum(law.values()))
+        followed = sum(law.values())
+        if followed <= 0:  # each path's probability was too small for a float: the law says nothing
+            return
+        missing = max(0.0, 1.0 - followed)
         made = _OutputLaw(
             command=command, mass_by_text=law, log_mass=log_mass, error=_largest_error(lost, missing), joint=joint
         )
@@ -340,26 +350,33 @@ def choices_of(commands: Commands, world: World, outcomes: Sequence[DrawnOutcome
     """
     choices: list[CommandChoice] = []
     decider = Pinned(outcomes, laws=world.laws)
-    with world.aside() as capture, using(decider):
-        world.restore(world.start)
-        for index, (source, _) in enumerate(commands):
-            num_before = len(decider.log)
-            try:
-                exec(world.code(source, "single"), world.namespace)
-            except Exception as error:
-                # A command that raised is part of the session. Its traceback would keep the locals of its frames alive.
-                error.__traceback__ = None
-            capture.take()  # the output is known already: only the draws are asked for
-            choices.extend(
-                CommandChoice(
-                    command=index,
-                    kind=choice.kind,
-                    outcomes=choice.outcome_texts(),
-                    probabilities=tuple(choice.probabilities),
-                    taken=choice.taken,
+
+    def run() -> None:
+        with world.aside() as capture, using(decider):
+            world.restore(world.start)
+            for index, (source, _) in enumerate(commands):
+                num_before = len(decider.log)
+                try:
+                    with resting.running:
+                        exec(world.code(source, "single"), world.namespace)
+                except (Refused, Spent, OutputFull, DrawMismatch):  # ours: no snippet raises them
+                    raise
+                except BaseException as error:  # SystemExit is one
+                    # A command that raised is part of the session. Its traceback would keep the locals of frames alive.
+                    error.__traceback__ = None
+                capture.take()  # the output is known already: only the draws are asked for
+                choices.extend(
+                    CommandChoice(
+                        command=index,
+                        kind=choice.kind,
+                        outcomes=choice.outcome_texts(),
+                        probabilities=tuple(choice.probabilities),
+                        taken=choice.taken,
+                    )
+                    for choice in decider.log[num_before:]
                 )
-                for choice in decider.log[num_before:]
-            )
+
+    world.apart(run)
     return tuple(choices)
 
 
@@ -369,9 +386,13 @@ def sample_path(commands: Commands, world: World, seed: int) -> list[str]:
     Many of these runs give the frequencies that beliefs are tested against, with nothing of the support in them.
     """
     random.seed(seed)
-    texts = []
-    with world.aside() as capture:
-        world.restore(world.start)
-        for source, _ in commands:
-            texts.append(world.execute(source, "single", capture)[0])
+    texts: list[str] = []
+
+    def run() -> None:
+        with world.aside() as capture:
+            world.restore(world.start)
+            for source, _ in commands:
+                texts.append(world.execute(source, "single", capture)[0])
+
+    world.apart(run)
     return texts

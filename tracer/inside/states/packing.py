@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import builtins
 import collections
+import contextlib
 import io
 import marshal
 import pickle
@@ -28,8 +29,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from trace_mine.tracer.inside.draws.ambient import Ambient
+from trace_mine.tracer.inside.draws.settings import FELT
 from trace_mine.tracer.inside.states.footprints import drawing_functions, is_harmless
-from trace_mine.tracer.inside.states.snapshots import CannotSnapshot, Globals, Namespace, Saving, Snapshots
+from trace_mine.tracer.inside.states.snapshots import LIBRARY, CannotSnapshot, Globals, Namespace, Saving, Snapshots
 
 BITS = 24
 REST = (1 << BITS) - 1
@@ -67,7 +69,8 @@ class Rest:
         order: all names of the namespace, in order.
         harmless: names of functions and modules that commands of a table may use.
         others: the further names whose values are in ``saved``.
-        is_seeded: the program has seeded a generator, or a declared input or variable is decided.
+        is_seeded: state outside the namespace is not that of the start: the program has seeded a generator, a declared
+            input or variable is decided, or the standard library has other settings.
     """
 
     saved: bytes
@@ -195,16 +198,20 @@ class Packing:
                 break
             for name in shared:
                 del parts[name]
-        rest = self._rest_number(others, saving, tuple(variables), ambient)
+        has_library_changes = bool(module_globals.get(LIBRARY))
+        rest = self._rest_number(others, saving, tuple(variables), ambient, has_library_changes)
         return rest | self._bits(variables, parts)
 
-    def _rest_number(self, others: Namespace, saving: Saving, order: tuple[str, ...], ambient: Ambient) -> int:
+    def _rest_number(
+        self, others: Namespace, saving: Saving, order: tuple[str, ...], ambient: Ambient, has_library_changes: bool
+    ) -> int:
         key = (saving.bytes(), order)
         number = self._rest_numbers.get(key)
         if number is None:
             functions = drawing_functions()
             harmless = {name: value for name, value in others.items() if is_harmless(value, functions)}
             is_seeded = ambient.generator is not None or ambient.inputs_read > 0 or bool(ambient.environ)
+            is_seeded = is_seeded or not FELT.isdisjoint(ambient.settings) or has_library_changes
             number = self._new_rest(
                 Rest(
                     saved=key[0],
@@ -365,6 +372,10 @@ class PlainNamespace:
         self.used: frozenset[str] = frozenset()
         self._rest = 0
         self._fixed: Namespace = {}
+
+    def printing_to(self, output: object, errors: object) -> contextlib.nullcontext[None]:
+        """Around states, as ``Snapshots`` has it: no plain data holds an output."""
+        return contextlib.nullcontext()
 
     def restore(self, state: int) -> None:
         packing, namespace = self._packing, self._namespace

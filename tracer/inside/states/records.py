@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch
+from trace_mine.tracer.inside.program import OutputFull
+
 Mode = Literal["single", "eval", "exec", "part"]
 """How a command is compiled: ``single`` as at a prompt, ``eval`` a test, ``exec`` a statement that echoes nothing,
 ``part`` a statement of a command, as ``single`` but with its output as it is."""
@@ -57,6 +60,10 @@ class Spent(BaseException):
 
     A time-out raised as an Exception was caught by the snippet's own handlers, and the path went on.
     """
+
+
+OURS = Refused, Spent, OutputFull, DrawMismatch
+"""Exceptions that a program raises only because it runs here. All else is its own, ``SystemExit`` included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

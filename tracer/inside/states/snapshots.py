@@ -3,8 +3,10 @@
 One dictionary is the namespace of every state: it is cleared and refilled, because functions keep the dictionary that
 they were defined in; with a new one they wrote to a stale ``__globals__``. Functions and classes of the session stay
 the objects they are, and all that can change in them (attributes, defaults, closure cells, class attributes) is part of
-the snapshot. Without it beliefs were off by 0.5, and called exact. So are plain globals of the repository's modules
-that the namespace knows.
+the snapshot. Without it beliefs were off by 0.5, and called exact. So are the globals of the repository's modules that
+the namespace knows, and of those that these know: plain data, context variables (``context_variables``), what is in
+other objects (``held_objects``) and in functions (``function_parts``), what cached ones keep (``call_caches``), and
+data of classes. The session runs in the same process, and must not see what states' runs did to any of these.
 
 A module may compare some objects by identity: its texts, ``object()``, and instances of the repository's classes
 without an equality of their own (sentinels). They stay the objects they are, and their attributes are part of the
@@ -18,28 +20,60 @@ Objects of a class of the repository with pickling hooks of its own are saved by
 where attributes and slots are all that they have. So are exceptions, whose own ``__init__`` may take other arguments
 than those that pickle gives it. Refused, with ``CannotSnapshot``, because restoring would lose something in silence:
 generators, files and all else that pickle refuses or can't restore; objects of a class with such hooks and with a
-built-in type among its bases; anything past ``LARGEST`` bytes. Not covered: state held by C extensions, by caches
-(``lru_cache``) and by modules outside the repository.
+built-in type among its bases; anything past ``LARGEST`` bytes. Not covered: state held by C extensions, by
+modules outside the repository, and by objects and caches of its modules that can't be saved.
 Over 400 lines because saving and restoring are two halves of one format.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
 import codecs
 import contextlib
+import contextvars
 import hashlib
 import inspect
 import io
+import itertools
 import pickle
 import random
 import sys
 import types
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from trace_mine.tracer.inside.draws.ambient import Ambient, is_seeded
+from trace_mine.tracer.inside.draws.finalizers import FINALIZER_INFO, holds_constants
+from trace_mine.tracer.inside.draws.logging_settings import (
+    LoggersDiffer,
+    attributes_of_handler,
+    kind_of,
+    set_handler,
+)
+from trace_mine.tracer.inside.draws.plain_settings import DECIMAL
+from trace_mine.tracer.inside.draws.streams import NOWHERE
+from trace_mine.tracer.inside.program import Capture
+from trace_mine.tracer.inside.states import call_caches, context_variables, held_objects, raised
+from trace_mine.tracer.inside.states.attributes import (
+    ATOMS,
+    METHODS,
+    caches_of,
+    functions_of,
+    has_own_hooks,
+    is_of_session,
+    methods_with_state,
+    set_attributes,
+    set_class,
+    state_of,
+)
+from trace_mine.tracer.inside.states.cache_states import CacheStates
+from trace_mine.tracer.inside.states.function_parts import FunctionParts, caches_of_module, parts_of_module
+from trace_mine.tracer.inside.states.held_objects import MOST_BYTES, can_be_held, has_data
+from trace_mine.tracer.inside.states.library_modules import Libraries
+from trace_mine.tracer.inside.states.records import OURS
 
 LARGEST = 4 << 20
 """Bytes of a snapshot; 4,096 states of a support are kept at a time, in the memory of one run."""
@@ -55,20 +89,28 @@ FunctionState = tuple[dict[str, object], tuple[object, ...] | None, dict[str, ob
 """All that can change in a function: attributes, defaults, keyword defaults, closure cells."""
 
 _by_identity = (types.FunctionType, types.ModuleType, type, types.CodeType)
-_hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 """Types whose values stand for themselves in a snapshot, by number: see ``Snapshots.keep``."""
 _plain = frozenset((int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset))
+_saved = _plain | {contextvars.ContextVar, itertools.count}
+"""Types of a module's globals that are part of the state."""
 _data = frozenset((int, float, bool, type(None), list, dict, set, tuple, frozenset, complex, bytearray))
 """Types whose values are pickled by what is in them."""
-_atoms = frozenset((int, float, str, bytes, bool, type(None), complex, types.ModuleType, types.CodeType))
-"""Types of values in which nothing can change."""
+_attributes_of = vars(types.FunctionType)["__dict__"].__get__
 _equal_atoms = frozenset((int, str, bytes, bool))
 _without_state = frozenset((str, bytes, object))
 """Exact types of constants that a module may compare by identity, and in which nothing can change."""
 _unchanging = (codecs.CodecInfo, type(codecs.charmap_build("".join(map(chr, range(256))))))
 """Types of other libraries whose objects never change, and which pickle refuses or can't restore."""
-SLOT = "<slot> "
-"""How the keys of slots begin among those of attributes: no program's attribute does."""
+FUNCTIONS = "<functions> "
+"""The mark before a module's name, where a table has parts of its functions and not its globals."""
+OBJECTS = "<objects> "
+"""The mark where a table has what is in a module's objects."""
+LIBRARY = "<library>"
+"""The table of what has changed in modules of the standard library."""
+OUTPUT = 0
+"""The number, which is the ``id`` of no object, that stands for ``sys.stdout``: the commands' output at any time."""
+ERRORS = 1
+"""The same for ``sys.stderr``."""
 _absent = object()
 _KEPT = 20_000
 
@@ -83,25 +125,46 @@ class Snapshots:
     Args:
         namespace: that of the session; the same dictionary for good.
         is_own: tells by a file's path if it is the repository's.
+        texts: of the program and all that it can call, where they are known: see ``cache_states``.
 
     Attributes:
         constants: objects that a module of the repository may compare by identity, by their ``id``.
+        held: objects of the modules' globals that stay the objects they are, by their ``id``.
         preserved: signatures that these hold, which stand for themselves.
+        left_out: objects and caches of the modules that can't be saved, or are large.
     """
 
-    def __init__(self, namespace: Namespace, is_own: Callable[[str], bool]) -> None:
+    def __init__(self, namespace: Namespace, is_own: Callable[[str], bool], texts: Iterable[str] | None = None) -> None:
         self.namespace = namespace
+        self._caches = CacheStates(texts)
         self._is_own = is_own
         # By ``id``, as snapshots name them. They are kept for good, so that no other object gets the id of one.
-        self._objects: dict[int, object] = {}
+        self._objects: dict[int, object] = {OUTPUT: sys.stdout, ERRORS: sys.__stderr__}
         self._own_modules: dict[str, bool] = {}
         self._module_names: tuple[str, ...] = ()
-        self.constants: dict[int, object] = {}
+        self._reached: set[frozenset[str]] = set()
+        """Modules by which others were looked for."""
+        self._functions: dict[str, dict[str, FunctionParts]] = {}
+        """Of each module that is known, the functions in which something may change."""
+        self._holders: dict[str, dict[str, object]] = {}
+        """Of each module that is known, the objects whose contents are saved, and the classes with data."""
+        self._libraries = Libraries()
+        self._kept_handlers: dict[int, tuple[object, bool]] = {}
+        """Handlers of ``logging`` that were there at the start, and if they can't be saved."""
+        self.held: dict[int, object] = {}
+        # keys of caches have an object among them by which they are told
+        self.constants: dict[int, object] = {id(call_caches.mark): call_caches.mark}
+        self.left_out: dict[int, object] = {}
+        self._members: dict[int, object] = {}
+        """Cached functions that are members of the session's classes."""
         # What other namespaces of this process have too, as it was before a state was installed for the first time.
         self._first_globals: Globals = {}
         self._first_states: dict[int, tuple[object, Namespace]] = {}
         # What can't change in itself, of the namespace and of these globals, as it was bound then; None before that.
         self._fixed: Namespace | None = None
+        self._is_first = True
+        # Functions that other functions made before the session began, by ``id``.
+        self._first_functions: dict[int, types.FunctionType] = {}
         self._order: tuple[str, ...] = ()
         self._fixed_globals: Globals = {}
         self._same: dict[bytes, bytes] = {}
@@ -115,9 +178,15 @@ class Snapshots:
 
         def reset(kind: type, state: object) -> None:
             if not self.is_as_at_first(kind):
-                _set_class(kind, self._first_classes[id(kind)].members)
+                set_class(kind, self._first_classes[id(kind)].members)
+
+        caches = self._caches
+
+        def set_cache(cache: object, contents: tuple[object, ...]) -> None:
+            caches.set_contents(cache, contents[:2])  # type: ignore[arg-type]  # as ``contents_of`` made it
 
         # Pickles refer to them, so that pickle itself must get them: as functions they are kept by number, too.
+        self.set_cache = set_cache
         self.resolve = resolve
         self.reset = reset
 
@@ -137,7 +206,9 @@ class Snapshots:
         # objects where the bytes had, however it was reached.
         try:
             restored = self.load(first)
-        except Exception as error:  # constructors of the program's classes, of which pickle calls some
+        except OURS:
+            raise
+        except BaseException as error:  # constructors of the program's classes, of which pickle calls some
             raise CannotSnapshot(f"it can't be restored: {type(error).__name__}: {error}"[:200]) from None
         self.install(*restored)
         saved = self._dump()
@@ -145,6 +216,16 @@ class Snapshots:
             self._same.clear()
         self._same[key] = saved
         return saved
+
+    @contextlib.contextmanager
+    def printing_to(self, output: object, errors: object) -> Iterator[None]:
+        """Around states whose variables that hold ``sys.stdout`` or ``sys.stderr`` are to hold these streams."""
+        before = self._objects[OUTPUT], self._objects[ERRORS]
+        self._objects[OUTPUT], self._objects[ERRORS] = output, errors
+        try:
+            yield
+        finally:
+            self._objects[OUTPUT], self._objects[ERRORS] = before
 
     def learned(self) -> object:
         """A value that changes when this process learns of an object or module that later snapshots refer to.
@@ -163,9 +244,9 @@ class Snapshots:
         A restored state has copies. The session, which runs in a namespace of its own, may hold the objects themselves,
         and a module that has a copy of a list would from then on change that one.
         """
-        return {name: _globals_of(name) for name in self._module_names}, {
+        return {name: self._table(name) for name in self._table_names()}, {
             # of a class that is as at first its first members, by which ``put_back`` sees that they are these
-            number: (value, first if isinstance(value, type) and self.is_as_at_first(value) else _state_of(value))
+            number: (value, first if isinstance(value, type) and self.is_as_at_first(value) else self.state_of(value))
             for number, (value, first) in self._first_states.items()
         }
 
@@ -173,12 +254,14 @@ class Snapshots:
         """Undo what was restored outside of the namespace since ``shared`` was asked for."""
         module_globals, states = shared
         for name, values in {**self._first_globals, **module_globals}.items():
-            _set_globals(name, values)
+            self._set_table(name, values)
         for value, attributes in {**self._first_states, **states}.values():
-            if not isinstance(value, type):
-                _set_attributes(value, attributes)
+            if type(value) is call_caches.CACHE:
+                self._set_contents(value, attributes["contents"])  # as ``state_of`` made it
+            elif not isinstance(value, type):
+                set_attributes(value, attributes)
             elif attributes is not self._first_classes[id(value)].members or not self.is_as_at_first(value):
-                _set_class(value, attributes)
+                set_class(value, attributes)
 
     def _dump(self) -> bytes:
         variables = {name: value for name, value in self.namespace.items() if name != "__builtins__"}
@@ -186,12 +269,16 @@ class Snapshots:
         tables = self._globals(variables)
         if self._fixed is None:
             self._order, self._fixed = (*variables,), self._fixed_of(variables)
+            functions = [value for value in variables.values() if type(value) is types.FunctionType]
+            self._first_functions.update((id(value), value) for value in functions)
         try:
             _Pickler(target, self).dump(self.compact(variables, tables, Ambient.now()))
-        except CannotSnapshot:
+        except (CannotSnapshot, *OURS):
             raise
-        except Exception as error:  # pickle raises TypeError, PicklingError, AttributeError, RecursionError, ...
+        except BaseException as error:  # pickle raises TypeError, PicklingError, AttributeError, RecursionError, ...
             raise CannotSnapshot(f"{type(error).__name__}: {error}"[:200]) from None
+        finally:
+            self._is_first = False
         # After the fact: a file that counts while pickle writes would be Python code at each write.
         if target.tell() > LARGEST:
             raise CannotSnapshot(f"{target.tell()} bytes")
@@ -241,7 +328,7 @@ class Snapshots:
             return value.__globals__ is not self.namespace  # type: ignore[attr-defined]
         if kind is types.BuiltinFunctionType:
             return isinstance(value.__self__, types.ModuleType | None)  # type: ignore[attr-defined]
-        return kind in _atoms or (kind is type and not self.is_session_class(value))  # type: ignore[arg-type]
+        return kind in ATOMS or (kind is type and not self.is_session_class(value))  # type: ignore[arg-type]
 
     def install(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> None:
         """Make the namespace, the globals and the state outside namespaces these."""
@@ -250,30 +337,133 @@ class Snapshots:
         self.namespace.update(variables)
         self.namespace["__builtins__"] = builtins  # a module, which no snapshot should have to name
         for name, values in module_globals.items():
-            _set_globals(name, values)
+            self._set_table(name, values)
 
     def saving(self) -> Saving:
         """An object that pickles parts of a namespace, and notes the objects in them that can change."""
         return Saving(self)
 
     def _globals(self, variables: Namespace) -> Globals:
-        """The plain globals of the repository's modules that the namespace knows: the modules themselves, and those
-        whose functions or classes it has.
+        """The globals of the repository's modules that the namespace knows (the modules themselves, and those whose
+        functions or classes it has), and of modules that these know.
 
         A module that was known once stays known: a command that deletes its name does not undo what it changed there.
         """
         # by ``type``, as ``isinstance`` would run the program's ``__class__`` or ``__getattribute__``
-        values = [value for value in variables.values() if issubclass(type(value), _by_identity)]
-        names = {str(getattr(value, "__module__", "")) for value in values}
-        names |= {value.__name__ for value in values if isinstance(value, types.ModuleType)}
-        names |= set(self._module_names)
-        own_names = sorted(name for name in names if self._is_repository(name))[:MOST_MODULES]
-        self._module_names = tuple(own_names)
-        tables = {name: _globals_of(name) for name in own_names}
+        names = frozenset(_modules_of(variables.values())) - {*self._module_names}
+        if names not in self._reached:
+            self._reached.add(names)
+            self._module_names = tuple(self._reach([*self._module_names, *sorted(names)])[:MOST_MODULES])
+            of_own = [_modules_of(vars(sys.modules[own]).values()) for own in self._module_names if own in sys.modules]
+            self._libraries.meet(sorted(names.union(*of_own)))
+        for name in self._module_names:
+            if name not in self._functions:
+                self._functions[name] = parts_of_module(sys.modules[name]) if name in sys.modules else {}
+                self._hold_objects(name)
+        tables = {name: self._table(name) for name in self._table_names()}
         for name in tables.keys() - self._first_globals.keys():
             self._first_globals[name] = tables[name]
             self._fixed_globals[name] = self._fixed_of(tables[name])
         return tables
+
+    def _reach(self, names: list[str]) -> list[str]:
+        """The repository's modules among these, and those that they know, the nearest first."""
+        # not the namespace itself, where it is the script's: its variables are saved as such, and once more as globals
+        # they would overwrite what a state puts together of numbers has in them (``packing``)
+        reached = [name for name in names if name != "__main__" and self._is_repository(name)]
+        for name in reached:  # which grows
+            if len(reached) >= MOST_MODULES:
+                break
+            known = _modules_of(vars(sys.modules[name]).values()) if name in sys.modules else set()
+            new = sorted(known - {*reached, "__main__"})
+            reached += [each for each in new if self._is_repository(each)]
+        return reached
+
+    def _table_names(self) -> list[str]:
+        """The modules that are known and, behind a mark each, those with functions in which something may change, and
+        those with objects that are held; and modules of the standard library.
+        """
+        return [
+            *self._module_names,
+            *[f"{FUNCTIONS}{name}" for name in self._module_names if self._functions[name]],
+            *[f"{OBJECTS}{name}" for name in self._module_names if self._holders[name]],
+            LIBRARY,
+        ]
+
+    def _hold_objects(self, name: str) -> None:
+        """Hold the objects of a module's globals whose contents are part of states, and its classes that have data."""
+        table = {} if name not in sys.modules else dict(vars(sys.modules[name]))
+        own = {key: value for key, value in table.items() if not (key.startswith("__") and key.endswith("__"))}
+        objects = {
+            key: value
+            for key, value in own.items()
+            if id(value) not in self.held and can_be_held(value, self.is_session_class)
+        }
+        caches = caches_of_module(sys.modules[name]) if call_caches.can_be_read and name in sys.modules else {}
+        objects.update((label, value) for label, value in caches.items() if id(value) not in self.held)
+        self.held.update((id(value), value) for value in objects.values())
+        # what can't be saved is let go; another one that refers to it may then not be saved, either
+        while lost := [key for key, value in objects.items() if not self._can_save(self.contents_of(value))]:
+            for key in lost:
+                value = objects.pop(key)
+                self.held.pop(id(value), None)
+                self.left_out[id(value)] = value
+        self.constants.update((id(value), value) for value in objects.values())
+        classes = {
+            key: value
+            for key, value in own.items()
+            if isinstance(value, type) and value.__dict__.get("__module__") == name and has_data(value)
+        }
+        self._holders[name] = {**objects, **{key: value for key, value in classes.items() if self._can_save(value)}}
+
+    def is_kept_handler(self, handler: object) -> bool:
+        """Return True for a handler of ``logging`` that can't be saved, and that was there at the start: one that
+        writes to a file. It is one and the same in all states.
+        """
+        if self._is_first and id(handler) not in self._kept_handlers:
+            self._kept_handlers[id(handler)] = handler, False  # while it is tried: it may hold itself
+            is_kept = not self._can_save(attributes_of_handler(handler))
+            self._kept_handlers[id(handler)] = handler, is_kept
+        return self._kept_handlers.get(id(handler), (handler, False))[1]
+
+    def _can_save(self, contents: object) -> bool:
+        saving = self.saving()
+        try:
+            saving.dump(contents)
+        except CannotSnapshot:
+            return False
+        return len(saving.bytes()) <= MOST_BYTES
+
+    def _table(self, name: str) -> Namespace:
+        """The plain globals of a module or, behind a mark, the parts of its functions or its objects, by labels."""
+        if name.startswith(OBJECTS):
+            holders = self._holders[name.removeprefix(OBJECTS)]
+            return {
+                key: value if isinstance(value, type) else self.contents_of(value) for key, value in holders.items()
+            }
+        if name == LIBRARY:
+            return self._libraries.changes()
+        if name.startswith(FUNCTIONS):
+            functions = self._functions[name.removeprefix(FUNCTIONS)]
+            return {label: function.values() for label, function in functions.items()}
+        return _globals_of(name)
+
+    def _set_table(self, name: str, values: Namespace) -> None:
+        """Make the globals, the contents of objects, or the parts of functions those of a state."""
+        if name.startswith(OBJECTS):
+            for key, value in self._holders[name.removeprefix(OBJECTS)].items():
+                contents = values[key]
+                if type(contents) is tuple:  # else a class, which has its members already
+                    self._set_contents(value, contents)
+        elif name == LIBRARY:
+            self._libraries.put(values)
+        elif name.startswith(FUNCTIONS):
+            for label, function in self._functions[name.removeprefix(FUNCTIONS)].items():
+                parts = values[label]
+                assert type(parts) is dict  # as ``_table`` made it
+                function.set(parts)
+        else:
+            _set_globals(name, values)
 
     def _is_repository(self, name: str) -> bool:
         """Return True if a module is the repository's; the first time, remember its constants."""
@@ -301,7 +491,7 @@ class Snapshots:
             return True
         if not self.is_plain_class(kind):
             return False
-        return _has_own_hooks(kind) or (kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__)
+        return has_own_hooks(kind) or (kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__)
 
     def is_plain_class(self, kind: type) -> bool:
         """Return True for a class of the session or the repository whose objects have attributes and slots alone."""
@@ -323,24 +513,84 @@ class Snapshots:
         first = self._first_classes.get(id(kind))
         members = vars(kind)
         if first is None:
-            state = _state_of(kind)
-            is_plain = all(type(value) in _atoms for value in state.values())
-            first = _FirstClass(is_plain, state, (*members,), (*members.values(),), [*map(id, members.values())])
+            state = state_of(kind)
+            is_plain = all(type(value) in ATOMS for value in state.values()) and not self.methods_of(kind)
+            functions = functions_of(kind) if is_of_session(kind) else []
+            names, values = (*members,), (*members.values(),)
+            first = _FirstClass(is_plain, state, names, values, [*map(id, values)], functions)
             self._first_classes[id(kind)] = first
             self._objects[id(kind)] = kind
         # by identity of the members, at the speed of C: a namespace may have twenty classes of fifty members each
-        return first.is_plain and [*map(id, members.values())] == first.ids and (*members,) == first.names
+        is_same = first.is_plain and [*map(id, members.values())] == first.ids and (*members,) == first.names
+        return is_same and not any(map(_attributes_of, first.functions))
+
+    def methods_of(self, kind: type) -> list[object]:
+        """The methods of a class of the session in which something may change, cached ones too."""
+        if not is_of_session(kind):
+            return []
+        caches = caches_of(kind)
+        self._members.update((id(each), each) for each in caches)
+        return [*methods_with_state(kind), *caches]
 
     def keep(self, value: object) -> int:
         """Keep an object by identity; gives the number that stands for it in snapshots."""
         self._objects[id(value)] = value
         return id(value)
 
+    def may_change(self, function: types.FunctionType) -> bool:
+        """Return True for a function whose attributes and cells are part of the state: one that the session defined, or
+        that a function of the repository made since its start, as a decorator does.
+        """
+        table = function.__globals__
+        if table is self.namespace:
+            return True
+        if "<locals>" not in function.__code__.co_qualname or id(function) in self._first_functions:
+            return False
+        name = table.get("__name__")
+        if self._is_first or table.get(function.__name__) is function or type(name) is not str:
+            self._first_functions[id(function)] = function
+            return False
+        return self._is_repository(name)
+
+    def contents_of(self, value: object) -> tuple[object, Namespace]:
+        """What is in a held object or in a cached function, as part of a state."""
+        is_cache = type(value) is call_caches.CACHE
+        return self._caches.contents_of(value) if is_cache else held_objects.contents_of(value)
+
+    def _set_contents(self, value: object, contents: Any) -> None:
+        set_contents = self._caches.set_contents if type(value) is call_caches.CACHE else held_objects.set_contents
+        set_contents(value, contents)
+
+    def state_of(self, value: object) -> Namespace:
+        """All that can change in a class, an object or a cached function, by name."""
+        return {"contents": self.contents_of(value)} if type(value) is call_caches.CACHE else state_of(value)
+
+    def is_followed(self, cache: object) -> bool:
+        """Return True if what a cached function keeps is part of the state: one of the session or the repository."""
+        if not call_caches.can_be_read or id(cache) in self.left_out:
+            return False
+        home = call_caches.home_of(cache)
+        return home in ("", "__main__") or self._is_repository(home)
+
+    def is_rebuilt(self, cache: object) -> bool:
+        """Return True for a cached function that each state has a copy of: one of an object's method, say, which is
+        bound to a copy of the object. Those of functions and those that are methods stay the objects they are.
+        """
+        return id(cache) not in self._members and type(call_caches.function_of(cache)) is not types.FunctionType
+
     def is_session_class(self, kind: type) -> bool:
         """Return True if a class is the session's or the repository's, so that its attributes are part of the state."""
         # From the class's dictionary: ``kind.__module__`` may be a property of the program's metaclass.
         home = kind.__dict__.get("__module__")
         return type(home) is str and (home == "__main__" or self._is_repository(home))
+
+
+def _modules_of(values: Iterable[object]) -> set[str]:
+    """The names of modules among values, and of those that functions and classes among them are of."""
+    # by ``type``, as ``isinstance`` would run the program's ``__class__`` or ``__getattribute__``
+    known = [value for value in values if issubclass(type(value), _by_identity)]
+    names = {str(getattr(value, "__module__", "")) for value in known}
+    return names | {value.__name__ for value in known if isinstance(value, types.ModuleType)}
 
 
 def _expanded(changed: Namespace, gone: Iterable[str], fixed: Namespace, order: Iterable[str]) -> Namespace:
@@ -361,7 +611,7 @@ def _globals_of(name: str) -> Namespace:
     module = sys.modules.get(name)
     table = {} if module is None else vars(module)
     # the type first, which most globals fail by: this is asked of each at each snapshot
-    return {key: value for key, value in table.items() if type(value) in _plain and _is_state(key, value)}
+    return {key: value for key, value in table.items() if type(value) in _saved and _is_state(key, value)}
 
 
 def _set_globals(name: str, values: Namespace) -> None:
@@ -371,37 +621,14 @@ def _set_globals(name: str, values: Namespace) -> None:
         return
     table = vars(module)
     # Globals that the state does not have were made after it.
-    for gone in [k for k, value in table.items() if type(value) in _plain and k not in values and _is_state(k, value)]:
+    for gone in [k for k, value in table.items() if type(value) in _saved and k not in values and _is_state(k, value)]:
         del table[gone]
     table.update(values)
 
 
-def _state_of(value: object) -> Namespace:
-    """All that can change in a class or a constant: attributes."""
-    if isinstance(value, type):
-        return {key: member for key, member in vars(value).items() if _is_class_state(key, member)}
-    attributes = dict(vars(value)) if type(value).__dictoffset__ else {}
-    for name, slot in _slots_of(type(value)):
-        try:
-            attributes[f"{SLOT}{name}"] = slot.__get__(value)
-        except AttributeError:
-            continue  # a slot without a value
-    return attributes
-
-
-def _slots_of(kind: type) -> list[tuple[str, types.MemberDescriptorType]]:
-    """The slots of a class and its bases, by number of the base and name: two bases may have slots of one name."""
-    return [
-        (f"{number}.{name}", member)
-        for number, base in enumerate(kind.__mro__[:-1])
-        for name, member in vars(base).items()
-        if type(member) is types.MemberDescriptorType
-    ]
-
-
 def _is_state(key: str, value: object) -> bool:
     """Return True if a module's global is part of the state: plain data, under a name of the program's."""
-    return not (key.startswith("__") and key.endswith("__")) and type(value) in _plain
+    return not (key.startswith("__") and key.endswith("__")) and type(value) in _saved
 
 
 class _Pickler(pickle.Pickler):
@@ -417,21 +644,37 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, value: object) -> int | None:
         """The number of an object that stands for itself; None for one that is pickled. Called for every object."""
         kind = type(value)
+        if id(value) in self._snapshots.held:
+            return self._snapshots.keep(value)
         if kind in _without_state:
             return self._snapshots.keep(value) if id(value) in self._snapshots.constants else None
         if kind in _data:
             return None
+        if kind is Capture:
+            return OUTPUT
+        if kind is call_caches.CACHE:
+            return None if self._snapshots.is_followed(value) else self._snapshots.keep(value)
+        if value is sys.__stderr__ or value is NOWHERE:
+            return ERRORS
+        if value is sys.__stdin__:
+            return self._snapshots.keep(value)
         if kind is inspect.Signature and id(value) in self._snapshots.preserved:
             return self._snapshots.keep(value)
         if type(value) is types.FunctionType:
-            own = value.__globals__ is self._snapshots.namespace  # defined by the session, so that it may change
-            return None if own else self._snapshots.keep(value)
+            return None if self._snapshots.may_change(value) else self._snapshots.keep(value)
         if isinstance(value, type):
             return None if self._snapshots.is_session_class(value) else self._snapshots.keep(value)
+        if value is DECIMAL.first or (type(value) is LoggersDiffer and value.is_plain):
+            return self._snapshots.keep(value)
         if kind in _by_identity or kind in _unchanging or kind.__module__ in ("__future__", "sys"):
             return self._snapshots.keep(value)
         # An unseeded generator's next number is no state. Pickled, its state would be asked for, and that would seed it
         # (``patches``); its bound methods are the patched ones, which pickle would look for in vain.
+        if (kind is weakref.finalize and holds_constants(value)) or kind is FINALIZER_INFO:
+            return self._snapshots.keep(value)
+        if known := kind_of(kind):
+            is_kept = known == "Logger" or self._snapshots.is_kept_handler(value)
+            return self._snapshots.keep(value) if is_kept else None
         owner = value.__self__ if isinstance(value, (types.MethodType, types.BuiltinFunctionType)) else value
         if isinstance(owner, random.Random) and not is_seeded(owner):
             return self._snapshots.keep(value)
@@ -469,27 +712,48 @@ class _Pickler(pickle.Pickler):
                 if is_shared:
                     self._snapshots.note_first(value)
                 return self._snapshots.resolve, (self._snapshots.keep(value),), True, None, None, self._snapshots.reset
-            members = _state_of(value)
+            members = state_of(value)
+            if methods := self._snapshots.methods_of(value):
+                members[METHODS] = methods
             if is_shared:
                 self._snapshots.note(value, members)
-            return self._snapshots.resolve, (self._snapshots.keep(value),), members, None, None, _set_class
+            return self._snapshots.resolve, (self._snapshots.keep(value),), members, None, None, set_class
+        if type(value) is contextvars.ContextVar:
+            number, bound = self._snapshots.keep(value), context_variables.value_of(value)
+            return self._snapshots.resolve, (number,), bound, None, None, context_variables.put_back
+        if type(value) is call_caches.CACHE:
+            contents = self._snapshots.contents_of(value)
+            if self._snapshots.is_rebuilt(value):
+                settings = call_caches.settings_of(value)
+                return call_caches.CACHE, settings, contents, None, None, self._snapshots.set_cache
+            number = self._snapshots.keep(value)
+            self._snapshots.note(value, self._snapshots.state_of(value))
+            kept = *contents, call_caches.function_of(value)  # which is part of the state, too
+            return self._snapshots.resolve, (number,), kept, None, None, self._snapshots.set_cache
         if id(value) in self._snapshots.constants:
-            attributes = _state_of(value)
+            attributes = state_of(value)
             self._snapshots.note(value, attributes)
-            return self._snapshots.resolve, (self._snapshots.keep(value),), attributes, None, None, _set_attributes
+            return self._snapshots.resolve, (self._snapshots.keep(value),), attributes, None, None, set_attributes
         kind = type(value)
         if isinstance(value, types.BuiltinFunctionType):
             if not _is_found_by_name(value):
                 raise CannotSnapshot(f"{value.__name__} is bound past a method of its class")
             return getattr, (value.__self__, value.__name__)
-        if self._snapshots.is_session_class(kind) and _has_own_hooks(kind):
+        if self._snapshots.is_session_class(kind) and has_own_hooks(kind):
             # Hooks may leave out what their author does not count as state (a cache, a lock).
             if not self._snapshots.is_plain_class(kind):
                 raise CannotSnapshot(f"{kind.__name__} has pickling hooks of its own")
-            return object.__new__, (kind,), _state_of(value), None, None, _set_attributes
-        if isinstance(value, BaseException) and _is_plain_exception(type(value)):
-            # not by its class: what its own ``__init__`` takes need not be what it gave to ``args``
-            return BaseException.__new__, (kind, *value.args), _state_of(value), None, None, _set_attributes
+            return object.__new__, (kind,), state_of(value), None, None, set_attributes
+        if kind is weakref.finalize:
+            raise CannotSnapshot("a finalizer of weakref that holds what may change")
+        if kind_of(kind):  # a handler
+            return object.__new__, (kind,), attributes_of_handler(value), None, None, set_handler
+        if kind is itertools.count:  # by its text, as pickle refuses iterators from Python 3.14 on
+            return itertools.count, _arguments_of(value)
+        if kind is types.TracebackType:
+            return raised.some_traceback, ()
+        if isinstance(value, BaseException):
+            return raised.recipe_of(value)
         if kind is types.MappingProxyType:
             mapping = _mapping_of(value)
             if type(mapping) is not dict or "__module__" in mapping:  # of a class: its members are not copied
@@ -506,6 +770,7 @@ class _FirstClass:
         is_plain: nothing can change in its data.
         members: the data.
         names, values, ids: of all members; the values, so that no other object gets the ``id`` of one.
+        functions: of a class of the session, its methods; they had no attributes if the class ``is_plain``.
     """
 
     is_plain: bool
@@ -513,6 +778,7 @@ class _FirstClass:
     names: tuple[str, ...]
     values: tuple[object, ...]
     ids: list[int]
+    functions: list[types.FunctionType]
 
 
 class Saving:
@@ -544,9 +810,9 @@ class Saving:
 
         try:
             Noting(self._target, self._snapshots).dump(parts)
-        except CannotSnapshot:
+        except (CannotSnapshot, *OURS):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise CannotSnapshot(f"{type(error).__name__}: {error}"[:200]) from None
 
     def bytes(self) -> bytes:
@@ -562,6 +828,15 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, number: int) -> object:
         """The object that a number stands for."""
         return self._objects[number]
+
+
+def _arguments_of(counter: object) -> tuple[object, ...]:
+    """The arguments that make an ``itertools.count`` that goes on where this one is."""
+    try:
+        arguments = ast.literal_eval(repr(counter).removeprefix("count") or "()")
+    except (ValueError, SyntaxError):  # of numbers of another kind
+        raise CannotSnapshot("a count of numbers that are not plain") from None
+    return arguments if isinstance(arguments, tuple) else (arguments,)
 
 
 def _is_found_by_name(method: types.BuiltinFunctionType) -> bool:
@@ -590,41 +865,6 @@ def _mapping_of(proxy: object) -> object:
     return seen[0] if proxy == Other() and seen else None
 
 
-def _is_plain_exception(kind: type[BaseException]) -> bool:
-    """Return True for exceptions that have nothing but ``args`` and attributes, and no word on how they are pickled.
-
-    An OSError has fields in C, as other built-in ones do that are larger than their base.
-    """
-    is_built_in = kind.__module__ == "builtins"
-    return (
-        not is_built_in
-        and next(base for base in kind.__mro__ if base.__module__ == "builtins").__basicsize__
-        == BaseException.__basicsize__
-        and not any(vars(base).keys() & {*_hooks} for base in kind.__mro__ if base.__module__ != "builtins")
-    )
-
-
-def _has_own_hooks(kind: type) -> bool:
-    """Return True if the class's author says how it is pickled.
-
-    Hooks that the standard library puts on a class (``dataclass(slots=True)`` makes two) do not count.
-    """
-    for base in kind.__mro__[:-1]:
-        for hook in _hooks:
-            member = vars(base).get(hook)
-            home = getattr(member, "__module__", None)
-            if isinstance(member, types.FunctionType) and home not in sys.stdlib_module_names - {"__main__"}:
-                return True
-    return False
-
-
-# By descriptor and name, since a class's dictionary holds methods and Python's own bookkeeping beside its data.
-def _is_class_state(key: str, member: object) -> bool:
-    """Return True if a member of a class is data that may change: no method, property or name of Python's own."""
-    reserved = key.startswith("_") and key.endswith("_")  # dunder names, and those of enumerations
-    return not reserved and not key.startswith("_abc") and not hasattr(member, "__get__")
-
-
 def _cell(cell: types.CellType) -> tuple[bool, object]:
     """If a closure cell is full, and its contents."""
     try:
@@ -642,25 +882,3 @@ def _set_function(function: types.FunctionType, state: FunctionState) -> None:
     for cell, (is_full, contents) in zip(function.__closure__ or (), cells, strict=True):
         if is_full:
             cell.cell_contents = contents
-
-
-def _set_attributes(value: object, state: Namespace) -> None:
-    """Make attributes and slots of an object those of ``_state_of``."""
-    if type(value).__dictoffset__:
-        vars(value).clear()
-        vars(value).update({name: member for name, member in state.items() if not name.startswith(SLOT)})
-    for name, slot in _slots_of(type(value)):
-        if f"{SLOT}{name}" in state:
-            slot.__set__(value, state[f"{SLOT}{name}"])
-        else:
-            with contextlib.suppress(AttributeError):  # it is empty already
-                slot.__delete__(value)
-
-
-def _set_class(kind: type, state: Namespace) -> None:
-    for key in [key for key, member in vars(kind).items() if _is_class_state(key, member) and key not in state]:
-        delattr(kind, key)
-    for key, member in state.items():
-        # Setting an equal member again would invalidate the type's method cache, for every state.
-        if vars(kind).get(key, _absent) is not member:
-            setattr(kind, key, member)

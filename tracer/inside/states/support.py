@@ -49,6 +49,10 @@ class Joint(Protocol):
         ...
 
 
+Mark = tuple[dict[State, float], float, float, int]
+"""The states with their weights, the lost mass, the logarithm of the followed mass, and the number of commands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """The facts of a command that was not run yet.
@@ -81,6 +85,14 @@ class Support:
         self.lost = 0.0
         self.log_mass = 0.0
         self._turn = 0
+
+    def mark(self) -> Mark:
+        """The support as it is, to ``go_back`` to."""
+        return self.states, self.lost, self.log_mass, self._turn
+
+    def go_back(self, mark: Mark) -> None:
+        """Be as the support was when ``mark`` gave this; the world keeps what it has learnt since."""
+        self.states, self.lost, self.log_mass, self._turn = mark
 
     def push(self, source: str, shown: str | None, joint: Joint | None = None) -> dict[str, float]:
         """Run the command from all states, and keep those that agree with the text that it showed.

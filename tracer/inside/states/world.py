@@ -15,24 +15,33 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import io
+import contextvars
+import functools
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
+from typing import TypeVar
 
+from trace_mine.tracer.inside.draws import resting
 from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.deciders import Guided, Laws, using
+from trace_mine.tracer.inside.draws.logging_settings import caches, put_caches
 from trace_mine.tracer.inside.draws.reals import is_refusal
+from trace_mine.tracer.inside.draws.streams import NOWHERE, PrintingTo
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.observe.describe import forget_output, note_output
 from trace_mine.tracer.inside.program import Capture, OutputFull
+from trace_mine.tracer.inside.states import context_variables
 from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
 from trace_mine.tracer.inside.states.interpreter import Flow, Interpreter, TooMuch, statements_of
 from trace_mine.tracer.inside.states.packing import Full, Packing, PlainNamespace
 from trace_mine.tracer.inside.states.paths import Explored, RunsDisagree, explore
+from trace_mine.tracer.inside.states.raised import some_traceback
 from trace_mine.tracer.inside.states.records import (
     LONGEST_ECHO,
+    OURS,
     Mode,
     Oddity,
     Reach,
@@ -52,6 +61,7 @@ Ran = tuple[bytes | int | None, str, bool | None, str | None, int]
 the exception's class, and the number of characters that it printed. Plain data, as it may come from a fork."""
 
 Key = tuple[str, Mode, State]
+_Result = TypeVar("_Result")
 
 _OF_WHOLE: frozenset[Oddity] = frozenset(("cut output", "no message"))
 """Oddities of a statement that the construct around it has, too."""
@@ -75,6 +85,7 @@ class World:
         forks: the processes that may be forked; None for none.
         marks: gives what else, beside states, tells that a run changed something in this process which the process that
             explores must know: see ``fork_points``.
+        texts: of the program and of all that it can call, where they are known: see ``cache_states``.
 
     Attributes:
         start: the state that the namespace is in when the world is made.
@@ -101,10 +112,11 @@ class World:
         lazy: bool = True,
         forks: ForkPool | None = None,
         marks: Callable[[], object] = int,
+        texts: Iterable[str] | None = None,
     ) -> None:
         self.namespace = namespace
         self.flags = flags
-        self.snapshots = Snapshots(namespace, is_own)
+        self.snapshots = Snapshots(namespace, is_own, texts)
         self.output_limit = output_limit
         self.deadline = spent_seconds() + max_seconds
         self.max_paths = max_paths
@@ -126,10 +138,16 @@ class World:
         self._bound: dict[State, frozenset[str]] = {}
         self.oddities: dict[str, set[Oddity]] = {}
         self._module = sys.modules.get("__main__")
+        self._context = contextvars.copy_context()
         try:
-            self.start: State = self.snapshots.save()
+            with PrintingTo(sys.stdout, sys.stderr):
+                self.start: State = self.snapshots.save()
         finally:
             self.snapshots.put_back(({}, {}))
+
+    def apart(self, function: Callable[[], _Result]) -> _Result:
+        """Call a function that runs commands, in the context of the session's start."""
+        return context_variables.apart(self._context, function)
 
     def code(self, source: str, mode: Mode) -> CodeType:
         """The compiled command, as the console of a replay would run it."""
@@ -149,11 +167,19 @@ class World:
         if isinstance(state, bytes):
             self.snapshots.restore(state)
             return
+        self.apart(functools.partial(self._go, state))
+
+    def _go(self, state: tuple[bytes, *tuple[RunAgain, ...]]) -> None:
+        """Go the way to a state of which there are no bytes."""
         self.snapshots.restore(state[0])
         for source, mode, outcomes, seed in state[1:]:
-            # An exception is part of the way: the run that reached this state met it as well.
-            with using(Guided(outcomes, seed=seed, laws=self.laws, lazy=self.lazy)), contextlib.suppress(Exception):
-                (eval if mode == "eval" else exec)(self.code(source, mode), self.namespace)
+            with using(Guided(outcomes, seed=seed, laws=self.laws, lazy=self.lazy)), resting.running:
+                try:
+                    (eval if mode == "eval" else exec)(self.code(source, mode), self.namespace)
+                except OURS:
+                    raise
+                except BaseException:  # part of the way: the run that reached this state met it as well
+                    continue
 
     def run(self, source: str, mode: Mode, state: State, turn: int = 0) -> Reach:
         """All results that the command may have from the state.
@@ -321,7 +347,7 @@ class World:
             return known
         try:
             with self.aside():
-                return self._packing.pack(state)
+                return self.apart(functools.partial(self._packing.pack, state))
         except (CannotSnapshot, Full):
             return state
 
@@ -332,7 +358,7 @@ class World:
         assert self._packing is not None
         try:
             with self.aside():
-                return self._packing.unpack(state)
+                return self.apart(functools.partial(self._packing.unpack, state))
         except CannotSnapshot as error:  # small variables that are too large together
             raise Spent(str(error)) from None
 
@@ -366,10 +392,17 @@ class World:
         """Run the command along one path, from the state."""
         if spent_seconds() > self.deadline:
             raise Spent
+        return self.apart(functools.partial(self._run_here, source, mode, state, capture))
+
+    def _run_here(self, source: str, mode: Mode, state: State, capture: Capture) -> Ran:
         self.restore(state)
         capture.take()  # commands that lead to the state may have printed
         num_left = capture.left
         text, value, raised = self.execute(source, mode, capture)
+        if resting.printing_imports:
+            raise RunsDisagree(
+                f"importing {_unloaded(resting.printing_imports)} prints, which it does once in a process"
+            )
         try:
             saved: bytes | int | None = self.snapshots.save()
         except CannotSnapshot:
@@ -382,6 +415,10 @@ class World:
         Raises:
             Refused: C code of the program does not take a lazy real.
         """
+        with resting.running:
+            return self._execute(source, mode, capture)
+
+    def _execute(self, source: str, mode: Mode, capture: Capture) -> tuple[str, bool | None, str | None]:
         value: bool | None = None
         raised: str | None = None
         error_text = ""
@@ -395,7 +432,9 @@ class World:
                     self._note(source, "no bool")
             else:
                 exec(self.code(source, mode), self.namespace)
-        except (StopIteration, Exception, SystemExit, KeyboardInterrupt) as error:
+        except OURS:
+            raise
+        except BaseException as error:  # the program may have exceptions below it: pytest's ``skip`` raises one
             raised = type(error).__name__
             if self.lazy and is_refusal(error):
                 raise Refused from None
@@ -406,7 +445,7 @@ class World:
             if not doctext.is_showable_message(message or ""):
                 self._note(source, "no message")
             error_text = doctext.shown_error(message or "")
-            error.__traceback__ = None  # it would keep the locals of its frames alive
+            error.__traceback__ = some_traceback()  # its own would keep the locals of its frames alive
         output = capture.take()
         if raised is None and output:
             if not doctext.is_showable(output):
@@ -430,51 +469,33 @@ class World:
         """
         capture = Capture(self.output_limit)
         shared = self.snapshots.shared()
-        ambient = Ambient.now()
+        resting.begin()
+        ambient, remembered = Ambient.now(), caches()
         saved = sys.stdout, sys.displayhook, sys.modules.get("__main__")
         sys.stdout, sys.displayhook = capture, _display
         errors = sys.stderr
         if errors is sys.__stderr__:  # else one that the program has put there
-            sys.stderr = _nowhere
+            sys.stderr = NOWHERE
         # Classes of the session are pickled by their module's name: snapshots look for them there.
         if self._module is not None:
             sys.modules["__main__"] = self._module
+        note_output(capture)
         try:
-            yield capture
+            with self.snapshots.printing_to(capture, NOWHERE), PrintingTo(capture, NOWHERE):
+                yield capture
         except OutputFull:
             raise Spent from None
         finally:
-            if sys.stderr is _nowhere:
+            forget_output(capture)
+            if sys.stderr is NOWHERE:
                 sys.stderr = errors
             sys.stdout, sys.displayhook = saved[:2]
             self.snapshots.put_back(shared)
             ambient.put_back()
+            put_caches(remembered)
+            resting.end()
             if saved[2] is not None:
                 sys.modules["__main__"] = saved[2]
-
-
-class _Nowhere(io.RawIOBase):
-    """What is written here is gone. It has the number of the descriptor of errors, for which a program may ask."""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
-        return len(memoryview(data).cast("B"))
-
-    def fileno(self) -> int:
-        return 2
-
-
-_nowhere = io.TextIOWrapper(
-    io.BufferedWriter(_Nowhere()),  # type: ignore[type-var]  # typeshed has other types of ``write`` in mind
-    "utf-8",
-    "backslashreplace",
-    write_through=True,
-)
-"""The stream of errors of paths. Sessions don't show it, and each of thousands of paths writes it again: a script that
-runs ``unittest`` went past the limit of output. Not another descriptor: fork points are given up where one is opened.
-"""
 
 
 class _SmallWorld(World):
@@ -489,6 +510,7 @@ class _SmallWorld(World):
         self.output_limit = world.output_limit
         self.deadline = world.deadline
         self.max_paths = world.max_paths
+        self._context = world._context
         self.laws = world.laws
         self.seed = world.seed
         self.lazy = world.lazy
@@ -546,6 +568,18 @@ def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed
         StateResult(probability=weight, state=end, text=text, value=value, raised=raised)
         for (end, text, value, raised), weight in weights.items()
     ]
+
+
+def _unloaded(names: list[str]) -> str:
+    """Have these modules be imported anew by whoever is next, the session among them; gives their names."""
+    texts, names[:] = [*names], []
+    for name in texts:
+        module = sys.modules.pop(name, None)
+        parent, _, last = name.rpartition(".")
+        members = vars(sys.modules[parent]) if parent in sys.modules else {}
+        if module is not None and members.get(last) is module:
+            del members[last]
+    return ", ".join(texts)
 
 
 def _display(value: object) -> None:

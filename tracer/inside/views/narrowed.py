@@ -85,6 +85,9 @@ class Narrowed(Opening):
     def emitted(self, source: str, output: str, error: str | None) -> None:
         self._inner.emitted(source, output, error)
 
+    def rewritten(self, number: int, source: str, output: str, error: str | None) -> None:
+        self._inner.rewritten(number, source, output, error)
+
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
         self._inner.reveal_after(source, binds, wrote, session)
 

@@ -172,6 +172,18 @@ class Opening(ABC):
         """
 
     @abstractmethod
+    def rewritten(self, number: int, source: str, output: str, error: str | None) -> None:
+        """Take note that an executed command has another text than it had when it was executed.
+
+        What the program sees is the same; a session's own variable may hold what the old text let go: the exception
+        that a handler binds.
+
+        Args:
+            number: of the call of ``emitted`` that told of the command, from 0.
+            source, output, error: as for ``emitted``, of the new text.
+        """
+
+    @abstractmethod
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
         """Add the reveals that are due after a command that raised nothing.
 

@@ -5,24 +5,23 @@ shows is executed from each of these states, and states with another output are 
 from the support as it is, hence from the visible text alone: an ``if`` is opened only where its test has the same truth
 in all states, so that the statements of the branch tell a reader nothing new.
 
-Where the support cannot be followed any further (its budget is spent, or something outside the namespace matters), the
-answer is no from then on: constructs are kept as one command, which tells nothing.
+Where the support cannot be followed any further, the answer is no from then on: constructs are kept as one command,
+which tells nothing.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, final
 
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.inside.states.beliefs import OutputLaws, SessionBeliefs
-from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
-from trace_mine.tracer.inside.states.paths import RunsDisagree
+from trace_mine.tracer.inside.states.beliefs import SessionBeliefs
+from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass
 from trace_mine.tracer.inside.states.questions import Questions
-from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
-from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
-from trace_mine.tracer.inside.states.support import Impossible, Outlook, Support, agreed
+from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State
+from trace_mine.tracer.inside.states.session_support import SessionSupport, States
+from trace_mine.tracer.inside.states.support import Outlook, agreed
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.jumps import escapes
@@ -32,13 +31,6 @@ from trace_mine.tracer.inside.views.spaced_reveals import LONGEST_VALUE, SpacedR
 
 LONGEST_LOOP = 1_000
 """Values of a loop's iterable that are taken to see if the loop has a first iteration in every state."""
-
-States = Sequence[State]
-
-UNKNOWN = Outlook(False, frozenset())
-
-_LOSSES = (Impossible, Refused, Spent, RunsDisagree, SyntaxError)
-"""What ends a support."""
 
 
 @final
@@ -52,64 +44,21 @@ class OpensAgreed(Opening):
 
     def __init__(self, make_world: Callable[[bool], World], reveals: SpacedReveals) -> None:
         self._reveals = reveals
-        self._make_world = make_world
-        self._failure: str | None = None
-        self._loss: Reason | None = None
-        self._support: Support | None = None
-        self._laws: OutputLaws | None = None
-        self._lazy = True
-        self._num_uncertain = 0
-        self._pushed: list[tuple[str, str]] = []
+        self._session = SessionSupport(make_world)
         self._questions: tuple[World, Questions] | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        """Make a support, and execute from it what the session has executed so far."""
-        try:
-            self._support = Support(self._make_world(self._lazy))
-            self._laws = OutputLaws(self._support)
-            self._num_uncertain = 0
-            for number, (source, shown) in enumerate(self._pushed):
-                self._push(self._laws, number, source, shown)
-        except (CannotSnapshot, *_LOSSES) as error:
-            self._fail(error)  # a lost support is no lost session: it shows less
-
-    def _push(self, laws: OutputLaws, number: int, source: str, shown: str) -> None:
-        law = laws.push(number, source, shown)
-        support = laws.support
-        self._num_uncertain += len(law) > 1
-        # A sampled draw is one of many values: that the states agree on it would be no certainty.
-        if not self._lazy and support.world.sampled:
-            raise Refused
-
-    def _fail(self, error: BaseException) -> None:
-        """Give the support up, or begin it again with plain floats where C code refused a lazy one.
-
-        What is refused may be an error of the program's own, which plain floats then meet as well.
-        """
-        self._support = None
-        if isinstance(error, Refused) and self._lazy:
-            self._lazy = False
-            self._begin()
-            return
-        self._failure = f"{type(error).__name__}: {error}"[:300]
-        self._num_uncertain += 1
-        # what was shown is no contradiction where it may be of the mass that was not followed
-        is_spent = isinstance(error, Spent) or (isinstance(error, Impossible) and error.lost > NEGLIGIBLE)
-        self._loss = Reason.OPENING_SPENT if is_spent else Reason.SUPPORT_LOST
 
     @property
     def failure(self) -> str | None:
-        return self._failure
+        return self._session.failure
 
     @property
     def loss(self) -> Reason | None:
-        return self._loss
+        return self._session.loss
 
     @property
     def is_certain(self) -> bool:
         """True if one state alone agrees with the text."""
-        return self._support is not None and len(self._support.states) == 1
+        return len(self._session.states or ()) == 1
 
     @property
     def hides(self) -> bool:
@@ -117,41 +66,16 @@ class OpensAgreed(Opening):
 
     @property
     def num_uncertain(self) -> int:
-        return self._num_uncertain
+        return self._session.num_uncertain
 
     def beliefs(self, commands: Sequence[tuple[str, str]]) -> SessionBeliefs | None:
-        """See ``Opening``. None, too, where draws were sampled: one pass over the commands is too few then."""
-        if self._support is None or self._laws is None or self._support.world.sampled:
-            return None
-        informative = {law.command for law in (*self._laws.laws, *self._laws.silent)}
-        numbers = _places_of(self._pushed, informative, commands)
-        return None if numbers is None else self._laws.beliefs(numbers=numbers)
+        return self._session.beliefs(commands)
 
     def outlook(self, source: str, mode: Literal["single", "eval"] = "single") -> Outlook:
-        """See ``Opening``. Once the states are lost nothing is known: what a command does is one outcome of many."""
-        if self._support is None:
-            return UNKNOWN
-        try:
-            return self._support.look(source, mode)
-        except _LOSSES as error:
-            self._fail(error)
-            return self.outlook(source, mode)
+        return self._session.look(source, mode)
 
     def _ask(self, question: Callable[[World, States], bool]) -> bool:
-        """Answer a question for the states of the support; False where there is none, or it is too much to follow."""
-        if self._support is None:
-            return False
-        try:
-            answer = question(self._support.world, list(self._support.states))
-            if not self._lazy and self._support.world.sampled:
-                raise Refused
-            return answer
-        except TooMuch:
-            return False  # this construct alone is too large to look at: the support itself is as good as before
-        except _LOSSES as error:
-            self._fail(error)
-            # where it begins again, the answer is that of the states which it has then
-            return self._ask(question)
+        return self._session.ask(question)
 
     # what may be opened
 
@@ -249,15 +173,10 @@ class OpensAgreed(Opening):
     def emitted(self, source: str, output: str, error: str | None) -> None:
         """Execute the command from every state of the support, and leave out the states that show something else."""
         self._reveals.emitted(source, output, error)
-        if self._support is None or self._laws is None:
-            self._num_uncertain += 1  # nobody knows
-            return
-        shown = doctext.shown(output) if error is None else error
-        self._pushed.append((source, shown))
-        try:
-            self._push(self._laws, len(self._pushed) - 1, source, shown)
-        except _LOSSES as failure:
-            self._fail(failure)
+        self._session.push(source, _shown(output, error))
+
+    def rewritten(self, number: int, source: str, output: str, error: str | None) -> None:
+        self._session.rewrite(number, source, _shown(output, error))
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
         for reveal in self._reveals.due(source, binds, self._may_show, self._uncertain):
@@ -291,7 +210,8 @@ class OpensAgreed(Opening):
 
         def question(world: World, states: States) -> bool:
             nonlocal missing
-            assert self._support is not None
+            weights = self._session.states
+            assert weights is not None
             asked = self._reveals.asked
             same = {
                 name
@@ -301,7 +221,7 @@ class OpensAgreed(Opening):
             if self._questions is None or self._questions[0] is not world:
                 self._questions = (world, Questions(world, self._reveals.style))
             allowed = [name for name in names if name not in asked and name not in same]
-            missing = self._questions[1].bits(self._support.states, allowed)
+            missing = self._questions[1].bits(weights, allowed)
             return True
 
         return missing if self._ask(question) else {}
@@ -313,27 +233,8 @@ class OpensAgreed(Opening):
         self._reveals.forget(name)
 
 
-def _places_of(
-    pushed: Sequence[tuple[str, str]], informative: Collection[int], commands: Sequence[tuple[str, str]]
-) -> dict[int, int] | None:
-    """By the number with which it was pushed, the place of each command in the session that could have shown something
-    else than it did.
-
-    Other commands may have been taken back or put together since: they show nothing and tell nothing. None where a
-    command that showed something stands otherwise in the session than it was pushed.
-    """
-    places: dict[int, int] = {}
-    place = 0
-    for number in sorted(informative):
-        while place < len(commands) and commands[place] != pushed[number]:
-            if commands[place][1]:
-                return None  # it shows something, and was never pushed so
-            place += 1
-        if place == len(commands):
-            return None
-        places[number] = place
-        place += 1
-    return None if any(shown for _, shown in commands[place:]) else places
+def _shown(output: str, error: str | None) -> str:
+    return doctext.shown(output) if error is None else error
 
 
 def _opens_first(world: World, states: States, node: ast.For) -> bool:

@@ -86,6 +86,9 @@ class OpensAll(Opening):
     def emitted(self, source: str, output: str, error: str | None) -> None:
         pass  # nothing is hidden, so nothing has to be concluded from what was shown
 
+    def rewritten(self, number: int, source: str, output: str, error: str | None) -> None:
+        pass
+
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
         """Show the variables that the command wrote, by up to ``MOST_REVEALS`` expressions."""
         if not wrote:

@@ -71,6 +71,9 @@ class OpensSpaced(Opening):
     def emitted(self, source: str, output: str, error: str | None) -> None:
         self._reveals.emitted(source, output, error)
 
+    def rewritten(self, number: int, source: str, output: str, error: str | None) -> None:
+        pass  # no reveal is
+
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
         for reveal in self._reveals.due(source, binds, self._may_show):
             session.show_by_command(reveal)

@@ -1,0 +1,254 @@
+"""Loggers: levels, handlers and filters, which the module ``logging`` keeps for the whole process.
+
+Loggers stay the objects they are, which ``getLogger`` gives by name. Handlers, filters and formatters are part of the
+state, like variables: a handler may write to a buffer that the program reads. A handler's lock is made anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from itertools import chain
+from operator import is_, itemgetter
+from typing import Any, Literal
+
+MOST_KEPT = 1_000
+"""Values without handlers that are kept, so that equal ones are one object, which a state has by number."""
+
+Config = tuple[object, object, object, list[object], list[object], object]
+"""Level, ``propagate``, ``disabled``, handlers, filters and parent of a logger."""
+Parts = tuple[list[tuple[str, Any]] | None, list[tuple[Any, Config]], object, tuple[dict[Any, Any], ...] | None]
+"""All names with their loggers, if others than at the start; loggers that differ, with their configurations; the level
+that is disabled for all; the names of levels, if others.
+"""
+
+
+_levels_of, _parent_of = itemgetter("level", "propagate", "disabled"), itemgetter("parent")
+_handlers_of, _filters_of = itemgetter("handlers"), itemgetter("filters")
+"""Of a logger's attributes. A process may have hundreds of loggers, so they are read without a frame for each."""
+
+_kinds: dict[type, Literal["Handler", "Logger", ""]] = {}
+"""Classes that were asked about: this is asked of most objects that a state has."""
+
+
+def kind_of(kind: type) -> Literal["Handler", "Logger", ""]:
+    """Tell a class of handlers or of loggers of ``logging``; "" for any other class."""
+    known = _kinds.get(kind)
+    if known is None:
+        module = sys.modules.get("logging")
+        if module is None:
+            return ""
+        members, bases = vars(module), kind.__mro__
+        known = _kinds[kind] = (
+            "Handler" if members["Handler"] in bases else "Logger" if members["Logger"] in bases else ""
+        )
+    return known
+
+
+def attributes_of_handler(handler: Any) -> dict[str, object]:
+    """The attributes of a handler that are part of a state: all but its lock."""
+    return {name: value for name, value in vars(handler).items() if name != "lock"}
+
+
+def set_handler(handler: Any, attributes: dict[str, object]) -> None:
+    """Give a handler, made without its constructor, its attributes and a lock."""
+    vars(handler).update(attributes)
+    vars(handler)["lock"] = vars(sys.modules["threading"])["RLock"]()
+
+
+def caches() -> list[tuple[dict[object, bool], dict[object, bool]]]:
+    """The levels that loggers remember as enabled or not: the dictionaries, and what is in them.
+
+    It is no part of a state. But the session's own run gets it back (``put_caches``), as its variables are compared
+    with those of the native run.
+    """
+    module = sys.modules.get("logging")
+    if module is None:
+        return []
+    remembered = [vars(logger)["_cache"] for logger in _Loggers.of(vars(module)).loggers]
+    return [(cache, {**cache}) for cache in remembered]
+
+
+def put_caches(remembered: list[tuple[dict[object, bool], dict[object, bool]]]) -> None:
+    """Have loggers remember what ``caches`` gave."""
+    for cache, contents in remembered:
+        cache.clear()
+        cache.update(contents)
+
+
+class LoggersDiffer:
+    """How loggers differ from the start.
+
+    Attributes:
+        parts: see ``Parts``.
+        is_plain: there are no handlers and filters, so that nothing in it can change.
+    """
+
+    __slots__ = ("is_plain", "parts")
+
+    def __init__(self, parts: Parts, is_plain: bool) -> None:
+        self.parts, self.is_plain = parts, is_plain
+
+    def __reduce__(self) -> tuple[type[LoggersDiffer], tuple[Parts, bool]]:
+        return LoggersDiffer, (self.parts, self.is_plain)
+
+
+@dataclass(slots=True)
+class LoggingSettings:
+    """The setting: which loggers there are, how they differ from the start, and what holds for all of them.
+
+    A logger that has handlers or filters always counts as one that differs: these objects change with the program.
+    """
+
+    module: str = "logging"
+    _first: _First | None = None
+    _loggers: _Loggers | None = None
+    _last: tuple[object, LoggersDiffer | None] = None, None
+    _plain: dict[object, LoggersDiffer] = field(default_factory=dict)
+
+    def changed(self) -> LoggersDiffer | None:
+        """See ``settings.ProcessSetting``."""
+        members = vars(sys.modules[self.module])
+        names: dict[str, Any] = members["root"].manager.loggerDict
+        levels = members["_levelToName"], members["_nameToLevel"]
+        disable = members["root"].manager.disable
+        held = self._loggers
+        if held is None or not held.is_all(members):
+            held = self._loggers = _Loggers.of(members)
+        if self._first is None:
+            configs = [(each, _config_of(each)) for each in held.loggers]
+            self._first = _First({**names}, configs, disable, _copied(levels))
+        # by identity, in one comparison: this is asked at each snapshot
+        key = (held.ids, disable, *levels[0].values(), *levels[1].values(), held.key())
+        if key == self._last[0]:
+            return self._last[1]
+        differing = self._first.differing(names, held.loggers, disable, levels)
+        if differing is not None and differing.is_plain and len(self._plain) < MOST_KEPT:
+            differing = self._plain.setdefault(key, differing)
+        self._last = key, differing
+        return differing
+
+    def put(self, value: object | None) -> None:
+        """See ``settings.ProcessSetting``."""
+        first, present = self._first, self.changed()
+        if first is None or present is value:
+            return
+        names, others, disable, levels = (
+            value.parts if isinstance(value, LoggersDiffer) else (None, [], first.disable, None)
+        )
+        differ_now = present.parts[1] if isinstance(present, LoggersDiffer) else []
+        members = vars(sys.modules[self.module])
+        manager = members["root"].manager
+        wanted_names = first.names if names is None else dict(names)
+        if [*manager.loggerDict.items()] != [*wanted_names.items()]:
+            manager.loggerDict.clear()
+            manager.loggerDict.update(wanted_names)
+        manager.disable = disable
+        for held, kept in zip((members["_levelToName"], members["_nameToLevel"]), levels or first.levels, strict=True):
+            held.clear()
+            held.update(kept)
+        configs = {id(logger): (logger, config) for logger, config in [*first.configs, *others]}
+        for each in {id(logger) for logger, _ in [*differ_now, *others]}:  # all others are as at the start
+            logger, wanted = configs.get(each, (None, None))
+            if wanted is not None and not _is_same(_config_of(logger), wanted):
+                held = vars(logger)
+                held["level"], held["propagate"], held["disabled"] = wanted[:3]
+                held["handlers"][:], held["filters"][:], held["parent"] = wanted[3:]
+        manager._clear_cache()  # of which levels are enabled
+
+
+@dataclass(frozen=True, slots=True)
+class _Loggers:
+    """The root and all other loggers of the process.
+
+    Attributes:
+        ids: the identities of the root, and of what ``loggerDict`` holds.
+        held: what they are identities of, so that no other object gets one of them.
+        loggers: those of them that are loggers, and no stand-ins for the parent of one.
+        attributes: the attributes of each.
+    """
+
+    ids: tuple[int, ...]
+    held: list[Any]
+    loggers: list[Any]
+    attributes: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, members: dict[str, Any]) -> _Loggers:
+        """Those of a process, from the attributes of its module ``logging``."""
+        held = [members["root"], *members["root"].manager.loggerDict.values()]
+        loggers = [each for each in held if isinstance(each, members["Logger"])]
+        return cls((*map(id, held),), held, loggers, [vars(each) for each in loggers])
+
+    def is_all(self, members: dict[str, Any]) -> bool:
+        """Whether the process has these loggers still, and no other."""
+        root = members["root"]
+        return self.ids == (id(root), *map(id, root.manager.loggerDict.values()))
+
+    def key(self) -> tuple[object, ...]:
+        """A value that is equal as long as no logger is changed."""
+        handlers, filters = [*map(_handlers_of, self.attributes)], [*map(_filters_of, self.attributes)]
+        return (
+            *map(_levels_of, self.attributes),
+            *map(id, map(_parent_of, self.attributes)),
+            *map(len, handlers),
+            *map(len, filters),
+            *map(id, chain.from_iterable(handlers)),
+            *map(id, chain.from_iterable(filters)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """How all stood at the start.
+
+    Attributes:
+        names: ``loggerDict``.
+        configs: loggers with their configurations.
+        disable, levels: what holds for all loggers.
+    """
+
+    names: dict[str, Any]
+    configs: list[tuple[Any, Config]]
+    disable: object
+    levels: tuple[dict[Any, Any], ...]
+
+    def differing(
+        self, names: dict[str, Any], loggers: list[Any], disable: object, levels: tuple[dict[Any, Any], ...]
+    ) -> LoggersDiffer | None:
+        first = {id(logger): config for logger, config in self.configs}
+        configs = [(logger, _config_of(logger)) for logger in loggers]
+        others = [
+            (logger, config)
+            for logger, config in configs
+            if config[3] or config[4] or id(logger) not in first or not _is_same(first[id(logger)], config)
+        ]
+        has_names = [*names.items()] != [*self.names.items()]
+        has_levels = levels != self.levels
+        if not others and not has_names and not has_levels and disable == self.disable:
+            return None
+        parts = [*names.items()] if has_names else None, others, disable, _copied(levels) if has_levels else None
+        return LoggersDiffer(parts, not any(config[3] or config[4] for _, config in others))
+
+
+def _copied(levels: tuple[dict[Any, Any], ...]) -> tuple[dict[Any, Any], ...]:
+    return tuple({**table} for table in levels)
+
+
+def _config_of(logger: Any) -> Config:
+    members = vars(logger)
+    return (
+        members["level"],
+        members["propagate"],
+        members["disabled"],
+        [*members["handlers"]],
+        [*members["filters"]],
+        members["parent"],
+    )
+
+
+def _is_same(one: Config, other: Config) -> bool:
+    if one[:3] != other[:3] or one[5] is not other[5]:
+        return False
+    pairs = zip(one[3:5], other[3:5], strict=True)
+    return all(len(mine) == len(others) and all(map(is_, mine, others)) for mine, others in pairs)
