@@ -14,7 +14,8 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,16 @@ def dask_engine(jobs: int, address: str | None = None) -> ClusterEngine:
     return ClusterEngine(partial(DaskCluster, jobs, address))
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call that was submitted, with the address of the worker that it was wished for, or none."""
+
+    ticket: Hashable
+    call: bytes
+    near: str
+    future: Future
+
+
 class DaskCluster:
     """A ``Cluster`` of Dask: see ``dask_engine``."""
 
@@ -72,7 +83,7 @@ class DaskCluster:
                 f"expected a Dask scheduler at {address or 'this machine'}, got {type(error).__name__}: "
                 f"{one_line(str(error), 300)}; start one, or check --address"
             ) from error
-        self._futures: dict[str, Future] = {}
+        self._calls: dict[str, _Call] = {}  # by the key of the future
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._num_workers, self._counted = 0, float("-inf")
 
@@ -112,20 +123,41 @@ class DaskCluster:
         now = time.monotonic()
         if now - self._counted > COUNT_SECONDS:
             try:
-                self._num_workers = len(self._client.nthreads())
+                workers = self._client.nthreads()
+                self._free_from_wishes(workers)
             except Exception as error:
                 raise self._gone(error) from error
+            self._num_workers = len(workers)
             self._counted = now
         return self._num_workers
 
+    def _free_from_wishes(self, workers: Collection[str]) -> None:
+        """Submit without a wish what waits for a worker that is gone.
+
+        A call that is submitted while the cluster has no worker is later given to workers that its wish names, and to
+        no other, though others are allowed: https://github.com/dask/distributed/issues/7346.
+        """
+        waiting = [call for call in self._calls.values() if call.near and call.near not in workers]
+        if not waiting:
+            return
+        running = {key for keys in self._client.processing().values() for key in keys}
+        for call in waiting:
+            if call.future.key not in running and call.future.status == "pending":
+                del self._calls[call.future.key]
+                call.future.cancel(force=True)
+                self._submit(call.call, "", call.ticket)
+
     def submit(self, call: bytes, near: str) -> Hashable:
         """Hand a call to the scheduler: see ``Cluster.submit``."""
+        ticket = object()
+        self._submit(call, near, ticket)
+        return ticket
+
+    def _submit(self, call: bytes, near: str, ticket: Hashable) -> None:
         wish = {"workers": [near], "allow_other_workers": True} if near else {}
         future = self._client.submit(_in_worker, call, pure=False, **wish)
-        self._futures[future.key] = future
+        self._calls[future.key] = _Call(ticket, call, near, future)
         future.add_done_callback(lambda done: self._done.put(done.key))
-        key: str = future.key
-        return key
 
     def finished(self, seconds: float) -> Sequence[tuple[Hashable, Answer | Death]]:
         """Wait for calls that ended: see ``Cluster.finished``."""
@@ -133,9 +165,9 @@ class DaskCluster:
         with contextlib.suppress(queue.Empty):
             key = self._done.get(timeout=seconds)
             while True:
-                if key in self._futures and (answer := self._answer(self._futures[key])) is not None:
-                    del self._futures[key]
-                    results.append((key, answer))
+                if (call := self._calls.get(key)) is not None and (answer := self._answer(call.future)) is not None:
+                    del self._calls[key]
+                    results.append((call.ticket, answer))
                 key = self._done.get_nowait()
         return results
 
@@ -167,7 +199,7 @@ class DaskCluster:
 
     def forget(self) -> None:
         """Cancel what is under way."""
-        futures, self._futures = list(self._futures.values()), {}
+        futures, self._calls = [call.future for call in self._calls.values()], {}
         with contextlib.suppress(Exception):  # the scheduler may be gone
             self._client.cancel(futures, force=True)
 

@@ -43,7 +43,7 @@ def module(*sources: str) -> str:
 
 @dataclass(frozen=True)
 class DeadlyRepository:
-    """A repository of six units, of which one kills each worker, and another one kills one while there is ``flag``.
+    """A repository of four units, of which one kills each worker, and another one kills one while there is ``flag``.
 
     ``files`` are those of its dataset as workers of loky make it without the flag.
     """
@@ -73,8 +73,8 @@ def deadly(fake: None, kept: dict[str, DeadlyRepository], tmp_path: Path) -> Dea
         root, flag = tmp_path / "toolz", tmp_path / "flag"
         root.mkdir()
         (root / "pyproject.toml").write_text('[project]\nname = "toolz"\nversion = "1.0"\nlicense = "MIT"\n')
-        for number in range(6):
-            last = {2: "DIE", 4: f"'ONCE_{flag}'"}.get(number, "x")
+        for number in range(4):
+            last = {1: "DIE", 2: f"'ONCE_{flag}'"}.get(number, "x")
             (root / f"m{number}.py").write_text(module(*(f"x{number}_{i}" for i in range(31)), last))
         assert command(root, *ARGUMENTS, "--out", tmp_path / "loky").returncode == 0
         kept["toolz"] = DeadlyRepository(root, flag, files_of(tmp_path / "loky"))
@@ -206,7 +206,8 @@ def test_workers_that_see_nothing_of_the_disk_give_the_same_bytes(
     root.mkdir()
     (root / "pyproject.toml").write_text('[project]\nname = "toolz"\nversion = "1.0"\nlicense = "MIT"\n')
     (root / "data.txt").write_text("theirs")
-    for number in range(33):  # two units
+    monkeypatch.setattr("trace_mine.corpus.mined.miner.UNIT_SNIPPETS", 8)
+    for number in range(9):  # two units
         (root / f"m{number}.py").write_text(PROGRAM.format(number=number, doubled=2 * number))
     arguments = [root, "module:bisect", "--sources", "doctest,test", "--environment", "none", "--packages", packages]
     for path in (cluster.hidden, packages, packages / "helping", root, *root.iterdir()):
@@ -217,7 +218,7 @@ def test_workers_that_see_nothing_of_the_disk_give_the_same_bytes(
     told = command(*arguments, "--out", out, "--engine", name, "--address", cluster.address)
     assert told.returncode == 0, told.stderr
     assert files_of(out) == files_of(whole)
-    assert json.loads((out / "stats.json").read_text())["rows"] >= 30
+    assert json.loads((out / "stats.json").read_text())["rows"] >= 9
     for cache in cluster.caches:
         kept = [path.name for path in (cache / "sent").iterdir() if path.is_dir()]
         assert len(kept) <= 2, "the repository and the package, each once"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,15 +14,16 @@ import pytest
 from corpus_fakes import DyingTask, FailingTask, MarkingTask, SlowTask, marker_of
 
 from trace_mine.corpus.engines import ENGINES, Engine, KeyFeed, KeyList, PlanningEnded, WorkersLost, make_engine
+from trace_mine.corpus.engines.cluster import Answer, Cluster, Death
 from trace_mine.corpus.errors import CorpusError
 
 PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
-def numbers_of_workers() -> list[object]:
+def numbers_of_workers(slow_too: tuple[str, ...] = ()) -> list[object]:
     """(engine, workers): with a single worker a cluster of its own keeps the same contract, and takes seconds more."""
     pairs = [(name, jobs) for name in ENGINES for jobs in (1, 2)]
-    is_slow = [name in PACKAGES and jobs == 1 for name, jobs in pairs]
+    is_slow = [(name in PACKAGES and jobs == 1) or name in slow_too for name, jobs in pairs]
     return [
         pytest.param(pair, id=str(pair), marks=[pytest.mark.slow] * slow)
         for pair, slow in zip(pairs, is_slow, strict=True)
@@ -36,6 +38,11 @@ def made(request: pytest.FixtureRequest) -> Iterator[tuple[Engine, int]]:
         pytest.importorskip(PACKAGES[name], reason=f"needs the extra [{name}]")
     with closing(ENGINES[name](jobs)) as engine:
         yield engine, jobs
+
+
+FEWER = pytest.mark.parametrize("made", numbers_of_workers(slow_too=("ray",)), indirect=True)
+"""For tests after which an engine starts again, 8 s of CPU with Ray; what they look at all clusters share, and Dask's
+keeps it quickly."""
 
 
 @pytest.fixture
@@ -81,23 +88,6 @@ def test_a_unit_alone_that_dies_is_the_one_suspect(engine: Engine, tmp_path: Pat
     assert lost.value.keys == ("k",)
 
 
-def test_what_a_task_raises_reaches_the_caller_as_it_was(engine: Engine, tmp_path: Path) -> None:
-    with pytest.raises(OSError) as error:
-        list(engine.run(FailingTask(tmp_path), KeyList(["k"])))
-    assert error.value.errno == 28
-
-
-def test_closing_early_ends_the_workers(engine: Engine, tmp_path: Path) -> None:
-    with closing(engine.run(SlowTask(tmp_path, "k0"), KeyList(["k0", "k1", "k2", "k3"]))) as finished:
-        assert next(finished)[0] == "k0"
-        deadline = time.monotonic() + 60
-        while not (pids := [int(path.read_text() or 0) for path in tmp_path.iterdir() if path.name != "k0"]):
-            assert time.monotonic() < deadline, "no other unit was begun in a minute"
-            time.sleep(0.01)
-    for pid in pids:
-        assert pid == 0 or is_gone(pid), "a worker outlives the run that was closed"
-
-
 def test_keys_that_come_late_are_run_and_those_before_are_given_meanwhile(engine: Engine, tmp_path: Path) -> None:
     """A source that plans its second key only once the first one is finished, as a slow archive would."""
     feed = KeyFeed()
@@ -126,6 +116,25 @@ def test_a_death_leaves_the_keys_that_were_not_given_in_the_source(engine: Engin
     assert sorted([*finished, *lost.value.keys, *left]) == sorted(keys)
 
 
+def test_closing_early_ends_the_workers(engine: Engine, tmp_path: Path) -> None:
+    with closing(engine.run(SlowTask(tmp_path, "k0"), KeyList(["k0", "k1", "k2", "k3"]))) as finished:
+        assert next(finished)[0] == "k0"
+        deadline = time.monotonic() + 60
+        while not (pids := [int(path.read_text() or 0) for path in tmp_path.iterdir() if path.name != "k0"]):
+            assert time.monotonic() < deadline, "no other unit was begun in a minute"
+            time.sleep(0.01)
+    for pid in pids:
+        assert pid == 0 or is_gone(pid), "a worker outlives the run that was closed"
+
+
+@FEWER
+def test_what_a_task_raises_reaches_the_caller_as_it_was(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(OSError) as error:
+        list(engine.run(FailingTask(tmp_path), KeyList(["k"])))
+    assert error.value.errno == 28
+
+
+@FEWER
 def test_planning_that_ends_ends_the_workers(engine: Engine, tmp_path: Path) -> None:
     feed = KeyFeed()
     feed.put("k0")
@@ -165,6 +174,38 @@ def test_a_worker_of_dask_that_is_slow_to_start_again_is_waited_for(
         assert all_of(engine, MarkingTask(tmp_path), ["a"]) == {"a": marker_of("a")}
         engine.close()
         assert dask.config.get(name) == "1ms"
+
+
+def test_a_call_that_waits_for_a_dead_worker_of_dask_runs_elsewhere() -> None:
+    """Dask keeps it for the worker that was wished for, where it is submitted while the cluster has no worker."""
+    pytest.importorskip("distributed", reason="needs the extra [dask]")
+    from trace_mine.corpus.engines.dask import DaskCluster
+
+    cluster = DaskCluster(1, None)
+    try:
+        pid = cluster.submit(pickle.dumps(os.getpid), near="")
+        [(ticket, answer)] = ended(cluster)
+        assert ticket == pid
+        os.kill(answer.value, signal.SIGKILL)
+        assert is_gone(answer.value)
+        while cluster._client.nthreads():
+            time.sleep(0.01)
+        wished = cluster.submit(pickle.dumps(os.getpid), near=answer.where)
+        [(ticket, later)] = ended(cluster)
+        assert ticket == wished
+        assert later.where != answer.where
+    finally:
+        cluster.close()
+
+
+def ended(cluster: Cluster) -> Sequence[tuple[Hashable, Answer | Death]]:
+    """The calls that ended: asked for as the engine does, which counts the workers too."""
+    until = time.monotonic() + 100
+    while time.monotonic() < until:
+        cluster.num_workers()
+        if results := cluster.finished(0.2):
+            return results
+    return []
 
 
 @pytest.mark.parametrize("jobs", [0, -1])
