@@ -194,6 +194,12 @@ def mine(
     reveals: Annotated[
         int, typer.Option(min=0, help="Partial reveals put into one program, at most (with --inject).")
     ] = 0,
+    inputs: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Further calls of each edited function, with other literals, at most (with --inject)."
+        ),
+    ] = 0,
     keep: Annotated[
         str,
         typer.Option(
@@ -292,7 +298,7 @@ def mine(
             windows=parse_windows(windows),
             inject=None
             if inject is None
-            else parse_inject(inject, edits=edits, variants=variants, reveals=reveals, draws=draws),
+            else parse_inject(inject, edits=edits, variants=variants, reveals=reveals, draws=draws, inputs=inputs),
             keep=keep,
             sessions=sessions,
             keep_duplicates=keep_duplicates,

@@ -181,20 +181,22 @@ class EditColumns(TypedDict):
     kind: Annotated[
         str,
         means(
-            "`maybe`, `either` or `order`; `reveal`: a command that asks",
-            words=("maybe", "either", "order", "reveal"),
+            "`maybe`, `either` or `order`; `reveal`: a command that asks; `input`: a further call; "
+            "`assert`: an assertion of a test, which is asked",
+            words=("maybe", "either", "order", "reveal", "input", "assert"),
             since=5,
         ),
     ]
     line: Annotated[
         int,
         means(
-            "line in the text that was edited: a function, a script, statements; of a reveal in the text that ran",
+            "line in the text that was edited: a function, a script, statements; of a reveal in the text that ran; of "
+            "an input or an assertion in all that ran",
             since=5,
         ),
     ]
     law: Annotated[
-        list[float], means("probabilities of the outcomes; the first: it runs, it stays; none of a reveal", since=5)
+        list[float], means("probabilities of the outcomes; the first: it runs, it stays; none of others", since=5)
     ]
     before: Annotated[str, means("the lines as their author wrote them", since=5)]
     after: Annotated[str, means("the lines that ran", since=5)]

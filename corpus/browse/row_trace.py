@@ -120,7 +120,8 @@ def edits_of(columns: Mapping[str, Any]) -> tuple[ShownEdit, ...]:
 
 
 def _place_of(edit: Mapping[str, Any], path: str, line: int) -> str:
-    is_reveal = edit["kind"] == "reveal"
+    is_added = edit["kind"] in ("reveal", "input")
     if line:
-        return f"{'after' if is_reveal else 'at'} {path}:{line}"
-    return f"at line {int(edit['line'])} of the text that {'ran' if is_reveal else 'was edited'}"
+        return f"{'after' if is_added else 'at'} {path}:{line}"
+    has_run = is_added or edit["kind"] == "assert"
+    return f"at line {int(edit['line'])} of the text that {'ran' if has_run else 'was edited'}"

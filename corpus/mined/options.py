@@ -171,8 +171,8 @@ class MineOptions:
             )
         if self.inject is not None and not hides:
             raise ValueError(
-                f"expected a view that hides outcomes with inject, got {self.view!r}; add branch or skip: a draw that "
-                "is shown is no question"
+                f"expected a view that hides outcomes with inject, got {self.view!r}; add branch, as in "
+                "branch+skip: a draw that is shown is no question"
             )
         if self.only_choices and not hides:
             raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")

@@ -299,7 +299,7 @@ def test_a_hostile_set_up_fails(row: dict[str, Any], repository: Path, tmp_path:
     ]
     rows = [forged(row, **setup) for setup in (*refused, *run)]
     out = dataset_of(tmp_path / "out", [*rows, row])
-    code, report = report_of(out, "--repository", repository, "--timeout", 2, "--sample", 100)
+    code, report = report_of(out, "--repository", repository, "--timeout", 1, "--sample", 100)
     told = failures_of(report)
     assert code == 1 and report["verified"] == 1
     assert told[: len(refused)] == [(number, ["setup"]) for number in range(len(refused))]

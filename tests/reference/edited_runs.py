@@ -1,6 +1,6 @@
 """Beliefs of a session by brute force: all its commands run once for every outcome of every draw, and Bayes over that.
 
-Nothing of trace-mine is used. The draws are ``random.random() < p``, whose outcomes are two, and ``random.choice``.
+Nothing of trace-mine is used. The draws are ``random.random() < p``, whose outcomes are two, and those of ``DRAWN``.
 THE SESSION'S CODE RUNS HERE, WITHOUT A SANDBOX.
 """
 
@@ -13,12 +13,15 @@ import io
 import json
 import random
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 MOST_RUNS = 20_000
+DRAWN = ("random", "choice", "choices", "randint", "randrange", "sample", "shuffle")
+"""Functions of ``random`` that are replaced while commands run."""
 
 
 class _Draws:
@@ -36,6 +39,24 @@ class _Draws:
 
     def choice(self, values: Sequence[Any]) -> Any:
         return values[self.decide([1 / len(values)] * len(values))]
+
+    def randint(self, low: int, high: int) -> int:
+        return self.choice(range(low, high + 1))
+
+    def randrange(self, *bounds: int) -> int:
+        return self.choice(range(*bounds))
+
+    def choices(self, values: Sequence[Any], weights: Sequence[float] | None = None, *, k: int = 1) -> list[Any]:
+        given = [1.0] * len(values) if weights is None else weights
+        law = [weight / sum(given) for weight in given]
+        return [values[self.decide(law)] for _ in range(k)]
+
+    def sample(self, values: Sequence[Any], k: int) -> list[Any]:
+        left = list(values)
+        return [left.pop(self.choice(range(len(left)))) for _ in range(k)]
+
+    def shuffle(self, values: list[Any]) -> None:
+        values[:] = self.sample(values, len(values))
 
     def random(self) -> Any:
         decide = self.decide
@@ -79,9 +100,10 @@ def _texts(
 ) -> list[tuple[str, Any]]:
     setup = json.loads(row["setup"])
     paths = [str(root / folder) for folder in setup["sys_path"]]
-    before = random.random, random.choice
+    before = {name: getattr(random, name) for name in DRAWN}
     sys.path[:0] = paths
-    random.random, random.choice = draws.random, draws.choice  # type: ignore[assignment]
+    for name in DRAWN:
+        setattr(random, name, getattr(draws, name))
     try:
         namespace: dict[str, Any] = {"__name__": "__main__"}
         if setup["module"]:
@@ -89,21 +111,28 @@ def _texts(
             namespace |= vars(importlib.import_module(setup["module"]))
             namespace["__name__"] = "__main__"
         exec(setup["code"], namespace)
-        return [(_shown(step["source"], namespace), look(namespace)) for step in row["steps"]]
+        # one for all commands: a program may keep the ``sys.stdout`` that it finds; and may write files
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            contextlib.chdir(folder),
+            contextlib.redirect_stdout(io.StringIO()) as output,
+        ):
+            return [(_shown(step["source"], namespace, output), look(namespace)) for step in row["steps"]]
     finally:
-        random.random, random.choice = before
+        for name, function in before.items():
+            setattr(random, name, function)
         del sys.path[: len(paths)]
 
 
-def _shown(source: str, namespace: dict[str, Any]) -> str:
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        try:
-            exec(compile(f"{source}\n", "<command>", "single"), namespace)
-            text = output.getvalue()
-        except Exception as error:
-            last = "".join(traceback.format_exception_only(type(error), error))
-            text = f"Traceback (most recent call last):\n    ...\n{last}"  # alone, as a doctest shows it
+def _shown(source: str, namespace: dict[str, Any], output: io.StringIO) -> str:
+    output.seek(0)
+    output.truncate()
+    try:
+        exec(compile(f"{source}\n", "<command>", "single"), namespace)
+        text = output.getvalue()
+    except (Exception, SystemExit) as error:
+        last = "".join(traceback.format_exception_only(type(error), error))
+        text = f"Traceback (most recent call last):\n    ...\n{last}"  # alone, as a doctest shows it
     lines = text.removesuffix("\n").split("\n")
     return "\n".join(line if line.strip() else "<BLANKLINE>" for line in lines) if text else ""
 

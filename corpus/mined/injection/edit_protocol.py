@@ -34,9 +34,11 @@ class ProgramEdit(Record):
     """One edit.
 
     Attributes:
-        kind: ``maybe``, ``either`` or ``order``; ``reveal`` for a command that was put in.
-        line: where it stands in the text that was edited, from 1; a reveal in the text that ran.
-        law: the probabilities of the outcomes; a reveal has none.
+        kind: ``maybe``, ``either`` or ``order``; ``reveal`` for a command that was put in, ``input`` for a further
+            call, ``assert`` for an assertion that is asked instead.
+        line: where it stands in the text that was edited, from 1; a reveal in the text that ran, an input and an
+            assertion in all pieces.
+        law: the probabilities of the outcomes; reveals, inputs and assertions have none.
         before, after: its lines, without their common indentation.
         author_line: the line of the author's file at which it was made, 0 where that is not known; a question stands
             behind that line.
@@ -50,9 +52,9 @@ class ProgramEdit(Record):
     author_line: Count
 
     def agree(self) -> None:
-        if self.kind == "reveal":
+        if self.kind in ("reveal", "input", "assert"):
             if self.law:
-                raise ProtocolError(f"expected no law of a reveal, got {self.law}")
+                raise ProtocolError(f"expected no law of a {self.kind}, got {self.law}")
         elif len(self.law) < 2 or not all(0 < p < 1 for p in self.law) or abs(sum(self.law) - 1) > 1e-9:
             raise ProtocolError(f"expected the law of an edit, got {self.law}")
 
@@ -74,7 +76,7 @@ class EditedProgram(Record):
     variant: Count
     pieces: Annotated[tuple[Text, ...], AtMost(2_000)]
     origins: Annotated[tuple[Count, ...], AtMost(100_000)]
-    edits: Annotated[tuple[ProgramEdit, ...], AtMost(100)]
+    edits: Annotated[tuple[ProgramEdit, ...], AtMost(500)]
     runs: Count
     raised: Count
     distinct: Count

@@ -20,12 +20,12 @@ from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Worker
-from trace_mine.tracer.schema import Piece
+from trace_mine.tracer.schema import Piece, Snippet
 from trace_mine.tracer.two_worlds import jail_of, library_inside, root_of
 
 LIMITS = Limits(cpu_seconds=300, wall_seconds=900.0, memory_bytes=2 << 30, output_bytes=128 << 20)
 """The limits of BATCH snippets."""
-BATCH = 50
+BATCH = 20
 RUN_SECONDS = 0.5
 """The CPU time of one run of an edited program."""
 MAX_LOST = 20
@@ -71,8 +71,6 @@ def inject(
     for number, candidate in enumerate(candidates):
         if candidate.drop is not None:
             left_out["dropped"].append(_told(candidate))
-        elif candidate.snippet.is_notebook:
-            left_out["notebook"].append(_told(candidate))
         else:
             programs[number] = candidate
     made: list[Candidate] = []
@@ -122,7 +120,13 @@ def _records(
         word = secrets.token_hex(16)
         given = {
             "programs": batch,
-            "wanted": {**options.as_config(), "reveals": options.reveals, "draws": options.draws, "seed": seed},
+            "wanted": {
+                **options.as_config(),
+                "reveals": options.reveals,
+                "draws": options.draws,
+                "inputs": options.inputs,
+                "seed": seed,
+            },
             "seconds": RUN_SECONDS,
         }
         source = _PROGRAM.format(word=word, given=json.dumps(given))
@@ -152,6 +156,7 @@ def _given(number: int, candidate: Candidate, root: str) -> dict[str, object]:
         "pieces": [piece.source for piece in snippet.pieces],
         "lines": [piece.line for piece in snippet.pieces],
         "is_script": snippet.kind == "script",
+        "is_notebook": snippet.is_notebook,
         "folder": below(snippet.path.rpartition("/")[0]),
         "file": below(snippet.path),
         "sys_path": [below(path) for path in candidate.sys_path],
@@ -165,6 +170,12 @@ def _module_of(candidate: Candidate) -> str | None:
     return candidate.snippet.module or candidate.warm or None
 
 
+def _quiet_lines(snippet: Snippet) -> frozenset[int]:
+    """The lines of a notebook's statements that display nothing, as an edited program's origins have them."""
+    quiet = (range(each.line, each.line + lines_in(each.source)) for each in snippet.pieces if each.quiet)
+    return frozenset(line for lines in quiet for line in lines)
+
+
 def _edited(candidate: Candidate, record: EditedProgram) -> Candidate:
     snippet = candidate.snippet
     edits = tuple(
@@ -172,14 +183,19 @@ def _edited(candidate: Candidate, record: EditedProgram) -> Candidate:
         for each in record.edits
     )
     # one below the other, so that a line of the text that ran has one number
-    starts = accumulate(map(lines_in, record.pieces), initial=snippet.line)
+    starts = [*accumulate(map(lines_in, record.pieces), initial=snippet.line)][:-1]
+    quiet = _quiet_lines(snippet)
+    first_of = [*accumulate(map(lines_in, record.pieces), initial=0)][:-1]
     return replace(
         candidate,
         snippet=replace(
             snippet,
             name=f"{snippet.name}~{record.variant}",
             module=_module_of(candidate),
-            pieces=tuple(Piece(source=source, line=line) for source, line in zip(record.pieces, starts, strict=False)),
+            pieces=tuple(
+                Piece(source=source, line=line, quiet=not quiet.isdisjoint(record.origins[n : n + lines_in(source)]))
+                for source, line, n in zip(record.pieces, starts, first_of, strict=True)
+            ),
             focus=(),  # the function that is opened is the session's own
         ),
         edits=edits,

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from own_process import in_own_process
 from trace_mine.corpus.cleaning.repository_files import CleaningCounts, clean_files, clean_path
 from trace_mine.corpus.mined.cleaned_repositories import RepositoryCleaner
 from trace_mine.corpus.mined.miner import Mined, MineOptions
@@ -149,9 +150,10 @@ def planted(root: Path) -> Path:
 
 def mined(*inputs: Path, staging: Path, **options: Any) -> tuple[list[Item], Mined]:
     entries = {"entries": ("doctest", "script", "test"), "environment": "none"}
-    origin = Mined([str(path) for path in inputs], MineOptions(**{**entries, **options}), staging)
     try:
-        return [item for unit in origin.units() for item in trace_unit(unit.payload)], origin
+        with in_own_process():
+            origin = Mined([str(path) for path in inputs], MineOptions(**{**entries, **options}), staging)
+            return [item for unit in origin.units() for item in trace_unit(unit.payload)], origin
     finally:
         close_tracer()
 

@@ -198,7 +198,14 @@ Run = Callable[[str, int], bool]
 
 
 def put_questions(
-    text: str, names: DrawNames, number: int, run: Run, seeds: Sequence[int], source: random.Random, origins: Origins
+    text: str,
+    names: DrawNames,
+    number: int,
+    run: Run,
+    seeds: Sequence[int],
+    source: random.Random,
+    origins: Origins,
+    times: int = MOST_TIMES,
 ) -> tuple[str, list[Edit], Origins]:
     """Return a text with so many questions at most, the questions as edits of kind ``reveal``, and the origins of the
     new text's lines: a question has none.
@@ -210,12 +217,13 @@ def put_questions(
         seeds: of the runs whose answers are counted.
         source: draws among questions that are as good.
         origins: of the lines of ``text``.
+        times: that one place may print in one run.
     """
     if any(isinstance(each, ast.Name) and each.id in ("print", "len") and isinstance(each.ctx, ast.Store)
            for each in ast.walk(ast.parse(text))):  # fmt: skip
         return text, [], origins
     places = places_to_ask(text, names)
-    questions = _asked(text, places, run, seeds)
+    questions = _asked(text, places, run, seeds, times)
     chosen = _spread(questions, number, source)
     lines, new_origins = text.split("\n"), [*origins]
     edits: list[Edit] = []
@@ -231,7 +239,9 @@ def put_questions(
     return "\n".join(lines), edits, new_origins
 
 
-def _asked(text: str, places: Sequence[AskingPlace], run: Run, seeds: Sequence[int]) -> dict[tuple[int, str], float]:
+def _asked(
+    text: str, places: Sequence[AskingPlace], run: Run, seeds: Sequence[int], times: int
+) -> dict[tuple[int, str], float]:
     """The bits of the answers of each question that has one each time, by place and question."""
     probed = _probed(text, places)
     answers: dict[tuple[int, str], list[tuple[str, ...]]] = {}
@@ -250,10 +260,10 @@ def _asked(text: str, places: Sequence[AskingPlace], run: Run, seeds: Sequence[i
             if not run(probed, seed):
                 continue
         num_runs += 1
-        by_place = {number: times for (number, _), times in visits.items()}
+        by_place = {number: count for (number, _), count in visits.items()}
         for key, texts in answered.items():
             # a question without an answer at one of the visits is none
-            if len(texts) == by_place[key[0]] <= MOST_TIMES and max(map(len, texts)) <= LONGEST_ANSWER:
+            if len(texts) == by_place[key[0]] <= times and max(map(len, texts)) <= LONGEST_ANSWER:
                 answers.setdefault(key, []).append(tuple(texts))
     bits = {}
     for key, each in answers.items():

@@ -78,13 +78,18 @@ def choose_places(places: Sequence[DrawPlace], number: int, source: random.Rando
         ranked.append((ranks[place.kind], place))
         ranks[place.kind] += 1
     left = [place for _, place in sorted(ranked, key=lambda each: each[0])]
+    return sorted(first_apart(left, number), key=lambda place: place.first)
+
+
+def first_apart(places: Sequence[DrawPlace], number: int) -> list[DrawPlace]:
+    """Return the first places, so many at most, without those on the lines of one before."""
     chosen: list[DrawPlace] = []
-    for place in left:
+    for place in places:
         if len(chosen) == number:
             break
         if all(_are_apart(place, other) for other in chosen):
             chosen.append(place)
-    return sorted(chosen, key=lambda place: place.first)
+    return chosen
 
 
 def _are_apart(one: DrawPlace, other: DrawPlace) -> bool:

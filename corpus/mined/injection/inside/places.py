@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from trace_mine_inject.neighbours import exchangeable, last_name, neighbours_of
 
 _CHANGING = """
 append appendleft extend extendleft insert pop popleft popitem remove discard add update clear reverse sort setdefault
@@ -19,6 +21,7 @@ CHANGING_METHODS = frozenset(_CHANGING.split())
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _BLOCKS = ("body", "orelse", "finalbody")
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.Expr)
+_VALUED = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,13 @@ class _Around:
         tests: the names in the tests of the ``while`` statements around it: what these read must not be drawn, or the
             loop may have no end.
         own: the name of the function around it.
+        in_while: a ``while`` statement is around it, whose end a jump may decide.
     """
 
     bound: frozenset[str] = frozenset()
     tests: frozenset[str] = frozenset()
     own: str = ""
+    in_while: bool = False
 
 
 def places_of(scope: Scope, lines: Sequence[str], kinds: Sequence[str]) -> list[DrawPlace]:
@@ -96,7 +101,7 @@ class _Finder:
         for number, statement in enumerate(body):
             if number == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 continue  # a docstring
-            here = _Around(bound=bound, tests=around.tests, own=around.own)
+            here = replace(around, bound=bound)
             is_changing = self._is_alone(statement) and _only_changes(statement, here)
             if is_changing and "maybe" in self._kinds:
                 self.places.append(DrawPlace("maybe", (statement,)))
@@ -136,15 +141,16 @@ class _Finder:
                 if item.optional_vars is not None
                 for name in _targets(item.optional_vars)
             )
+        inner = replace(around, bound=inside, tests=tests, in_while=around.in_while or isinstance(statement, ast.While))
         ends: list[frozenset[str]] = []
         for name in _BLOCKS:
             block = getattr(statement, name, None)
             if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
-                ends.append(self._block(block, _Around(bound=inside, tests=tests, own=around.own)))
+                ends.append(self._block(block, inner))
         for handler in getattr(statement, "handlers", ()):
-            self._block(handler.body, _Around(bound=inside, tests=tests, own=around.own))
+            self._block(handler.body, inner)
         for case in getattr(statement, "cases", ()):
-            self._block(case.body, _Around(bound=inside, tests=tests, own=around.own))
+            self._block(case.body, inner)
         if isinstance(statement, ast.If) and len(ends) == 2:
             return ends[0] & ends[1]
         if isinstance(statement, ast.With | ast.AsyncWith) and ends:
@@ -165,20 +171,28 @@ class _Finder:
 
     def _expressions(self, statement: ast.stmt, around: _Around) -> None:
         """Find literals and operators of a simple statement, or of the test of an ``if``."""
+        may_flip = not around.in_while
         if isinstance(statement, ast.If):
             root: ast.AST = statement.test
             if around.own and around.own in _names_called(statement) | _names_called(statement.test):
                 return
-        elif isinstance(statement, ast.Assign | ast.AugAssign | ast.Return) and statement.value is not None:
+            may_flip |= not _jumps(statement)
+        elif isinstance(statement, _VALUED) and statement.value is not None:
+            if isinstance(statement, ast.Expr) and _is_assertion(statement.value):
+                return
             root = statement.value
         else:
             return
-        if isinstance(statement, ast.Assign | ast.AugAssign):
+        if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
             names = frozenset(name for target in _target_list(statement) for name in _names(target))
             if names & around.tests:
                 return
-        for node in _exchangeable(root):
-            others = _others(node)
+        if isinstance(statement, ast.Expr) and _names(root) & around.tests:
+            return
+        for node in exchangeable(root):
+            if isinstance(node, ast.Name) and node.id in around.bound:
+                continue  # not the built-in function
+            others = neighbours_of(node, is_test=node is root and isinstance(statement, ast.If), may_flip=may_flip)
             if others and node.lineno == node.end_lineno:
                 self.places.append(DrawPlace("either", (node,), others))
 
@@ -255,7 +269,7 @@ def _mentioned(statement: ast.stmt) -> frozenset[str]:
 def _target_list(statement: ast.stmt) -> list[ast.expr]:
     if isinstance(statement, ast.Assign):
         return statement.targets
-    return [statement.target] if isinstance(statement, ast.AugAssign) else []
+    return [statement.target] if isinstance(statement, ast.AugAssign | ast.AnnAssign) else []
 
 
 def _flat(target: ast.expr) -> Iterator[ast.expr]:
@@ -298,59 +312,10 @@ def _bound_by(statement: ast.stmt) -> frozenset[str]:
     return frozenset()
 
 
-# literals and operators -----------------------------------------------------------------------------------------------
-
-_SWAPPED = {ast.Add: "-", ast.Sub: "+", ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">"}
-_LARGEST = 1_000
+def _jumps(statement: ast.stmt) -> bool:
+    return any(isinstance(each, ast.Break | ast.Continue | ast.Return | ast.Raise) for each in ast.walk(statement))
 
 
-def _exchangeable(root: ast.AST) -> Iterator[ast.expr]:
-    """The literals and operations of an expression in whose place another one can stand."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        # an index that is drawn is out of range as often as not; a slice may be anything
-        if isinstance(node, ast.Lambda | ast.JoinedStr | ast.Starred | ast.comprehension):
-            continue
-        if isinstance(node, ast.Subscript):
-            waiting.append(node.value)
-            continue
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow | ast.LShift | ast.Mod | ast.Div | ast.FloorDiv):
-            waiting.append(node.left)  # a zero, or a number without end
-            continue
-        if isinstance(node, ast.Constant | ast.BinOp | ast.Compare):
-            yield node
-        waiting += ast.iter_child_nodes(node)
-
-
-def _others(node: ast.expr) -> tuple[str, ...]:
-    """The texts of neighbours of an expression, of its type."""
-    if isinstance(node, ast.Constant):
-        return _other_literals(node.value)
-    if isinstance(node, ast.BinOp) and type(node.op) in _SWAPPED and _is_plain(node.left) and _is_plain(node.right):
-        return (f"{ast.unparse(node.left)} {_SWAPPED[type(node.op)]} {ast.unparse(node.right)}",)
-    if (
-        isinstance(node, ast.Compare)
-        and len(node.ops) == 1
-        and type(node.ops[0]) in _SWAPPED
-        and _is_plain(node.left)
-        and _is_plain(node.comparators[0])
-    ):
-        return (f"{ast.unparse(node.left)} {_SWAPPED[type(node.ops[0])]} {ast.unparse(node.comparators[0])}",)
-    return ()
-
-
-def _other_literals(value: object) -> tuple[str, ...]:
-    if isinstance(value, bool):
-        return (repr(not value),)
-    if isinstance(value, int) and abs(value) <= _LARGEST:
-        return (repr(value + 1),) if value <= 0 else (repr(value + 1), repr(value - 1))
-    if isinstance(value, float) and abs(value) <= _LARGEST:
-        return (repr(value * 2 if value else 1.0),)
-    return ()
-
-
-def _is_plain(node: ast.expr) -> bool:
-    """Tell if an expression can be evaluated in vain: names, attributes, literals, items."""
-    plain = (ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.expr_context, ast.USub, ast.UnaryOp)
-    return all(isinstance(each, plain) for each in ast.walk(node))
+def _is_assertion(node: ast.expr) -> bool:
+    """Tell if a call's name says that it compares: an edited expectation is none."""
+    return isinstance(node, ast.Call) and last_name(node.func).lower().startswith(("assert", "expect", "check"))

@@ -6,14 +6,18 @@ import ast
 import io
 import random
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import TypedDict
 
-from trace_mine_inject.asking import put_questions
-from trace_mine_inject.edits import Edit, Origins, choose_places, edited, free_names
+from trace_mine_inject.asking import MOST_TIMES, put_questions
+from trace_mine_inject.edits import Edit, Origins, choose_places, edited, first_apart, free_names
+from trace_mine_inject.inputs import further_calls
 from trace_mine_inject.places import DrawPlace, places_of
-from trace_mine_inject.sampling import GivenProgram, output_of, sample_runs
+from trace_mine_inject.sampling import GivenProgram, lines_of_run, output_of, sample_runs
+from trace_mine_inject.texts import EditableText, Unfit, lines_in, texts_of
 
 SAMPLES = 20
 """Runs of an edited program."""
@@ -21,13 +25,17 @@ TRIES = 3
 """Programs that are made for each one that is kept."""
 MORE_TRIES = 6
 """The same where a number of draws is wanted."""
-_NO_METHODS = frozenset(("super", "__class__"))
+SINGLES = 12
+"""Programs with one edit that are tried where all those with several raise, or come to no draw."""
+LONG = 50_000
+"""Lines that a program runs, past which no more of its programs are tried than need be: some 50 ms a run."""
 
 
 class Wanted(TypedDict):
     """The edits that are wanted: kinds with their laws, how many a program, programs of each snippet, and the seed.
 
-    ``reveals``: the questions of one program, at most; ``draws``: those that a run is to make.
+    ``reveals``: the questions of one program, at most; ``draws``: those that a run is to make; ``inputs``: the further
+    calls of an edited function, at most.
     """
 
     laws: dict[str, list[float]]
@@ -35,11 +43,8 @@ class Wanted(TypedDict):
     variants: int
     reveals: int
     draws: int
+    inputs: int
     seed: int
-
-
-class _Unfit(Exception):
-    """A snippet that gets no edits; a word says why."""
 
 
 def edit_programs(
@@ -57,7 +62,7 @@ def edit_programs(
         sys.stdout, sys.stderr, sys.stdin = io.StringIO(), io.StringIO(), io.StringIO()
         try:
             made = _edited_programs(program, wanted, seconds)
-        except _Unfit as unfit:
+        except Unfit as unfit:
             write({"not_edited": {"number": program["number"], "why": str(unfit)}})
             continue
         for variant, (pieces, origins, edits, sample) in enumerate(made):
@@ -78,216 +83,222 @@ def edit_programs(
 
 _Made = tuple[list[str], Origins, list[Edit], dict[str, int]]
 """The pieces of an edited program, the origins of all their lines, the edits, and what is told of its runs."""
+_TEXT_WHYS = """
+syntax no_place no_source no_function layout method raises_unedited no_program not_reached raises
+"""
+_FURTHEST = tuple(_TEXT_WHYS.split())
+"""The words for why a text gave no program, by how far it came: a snippet has the last one of those of its texts."""
 
 
 def _edited_programs(program: GivenProgram, wanted: Wanted, seconds: float) -> list[_Made]:
-    """The edited programs of a snippet. Raises _Unfit."""
-    text, wrap, places, origins = _text_with_places(program, [*wanted["laws"]])
-    names = free_names(text)
-    # what raises without any edit says nothing of the edits
-    if sample_runs(program, wrap(text, "", origins)[0], 1, seconds)["raised"]:
-        raise _Unfit("raises_unedited")
-    candidates: dict[str, _Made] = {}
-    num_bad = num_unreached = 0
-    ranks: dict[str, tuple[bool, bool, bool]] = {}
-    least = 1  # edits
-    for number in range((TRIES if not wanted["draws"] else MORE_TRIES) * wanted["variants"]):
-        source = random.Random(f"{wanted['seed']} {program['name']} {number}")
-        chosen = choose_places(places, source.randint(least, wanted["edits"]), source)
-        laws = [source.choice(wanted["laws"][place.kind]) for place in chosen]
-        new, edits, new_origins = edited(text, chosen, laws, names, origins)
-        if new in candidates:
+    """The edited programs of the first of a snippet's texts that gives some. Raises Unfit."""
+    whys: list[str] = []
+    for text in texts_of(program):
+        if isinstance(text, Unfit):
+            whys.append(str(text))
             continue
         try:
-            if wanted["reveals"]:
-
-                def run(text: str, seed: int) -> bool:
-                    tried, _ = wrap(text, names.imports(text), [0] * (text.count("\n") + 1))
-                    return output_of(program, tried, seed, seconds) is not None
-
-                new, asked, new_origins = put_questions(
-                    new, names, wanted["reveals"], run, range(SAMPLES), source, new_origins
-                )
-                edits += asked
-            pieces, all_origins = wrap(new, names.imports(new), new_origins)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            num_bad += 1
-            continue
-        sample = sample_runs(program, pieces, SAMPLES, seconds)
-        drawn = sample.pop("drawn") / max(sample["runs"], 1)
-        if drawn < wanted["draws"]:
-            least = min(2 * least, wanted["edits"])
-        if not sample.pop("drew"):
-            num_unreached += 1
-            continue
-        if 10 * sample["raised"] > sample["runs"]:
-            num_bad += 1
-            continue
-        candidates[new] = (pieces, all_origins, edits, sample)
-        ranks[new] = (sample["distinct"] == 1, bool(wanted["draws"] and sample["raised"]), drawn < wanted["draws"])
-        if sum(not any(rank) for rank in ranks.values()) >= wanted["variants"]:
-            break
-    if not candidates:
-        raise _Unfit("raises" if num_bad else "not_reached" if num_unreached else "no_program")
-    # those come first whose draws are seen in what is printed, and, where draws are counted, that raise in no run
-    return [candidates[new] for new in sorted(candidates, key=ranks.__getitem__)][: wanted["variants"]]
+            return _Trials(program, text, wanted, seconds).made()
+        except Unfit as unfit:
+            whys.append(str(unfit))
+    raise Unfit(max(whys, key=_FURTHEST.index))
 
 
-_Wrap = Callable[[str, str, Origins], tuple[list[str], Origins]]
-"""Makes a snippet's pieces of the edited text, of the import of what draws, and of the origins of the text's lines;
-gives the origins of all lines of the pieces too, one piece after the other.
-"""
+@dataclass
+class _Tried:
+    """An edited program that stays one.
 
-
-def _text_with_places(program: GivenProgram, kinds: Sequence[str]) -> tuple[str, _Wrap, list[DrawPlace], Origins]:
-    """The text that is edited, what makes pieces of it, its places, and the origins of its lines. Raises _Unfit.
-
-    Of a snippet that has both, its own statements are edited, and where they have no place its function: a test may be
-    its body's statements, or one call.
+    Attributes:
+        rank: less the more it is wanted.
+        num_open: the lines of its output that differ from run to run.
     """
-    ways = [each for each in ("pieces", "function") if each == program["edited"] or program["edited"] == "both"]
-    for way in ways:
-        text, wrap, origins = _own_text(program) if way == "pieces" else _function_text(program)
+
+    made: _Made
+    rank: tuple[bool, bool, bool]
+    num_open: int
+
+
+class _Trials:
+    """The programs that are made of one text, each of which is run some times."""
+
+    def __init__(self, program: GivenProgram, source: EditableText, wanted: Wanted, seconds: float) -> None:
+        self._program, self._source, self._wanted, self._seconds = program, source, wanted, seconds
+        self._tried: dict[str, _Tried | None] = {}
+        self._is_long = False
+        self._alone: list[tuple[int, DrawPlace]] = []  # places tried alone, with the lines that differed then
+        self._calls: list[str] = []  # behind the pieces of a function
+        self._inputs: list[Edit] = []  # calls in a text of statements
+        self._num_bad = self._num_unreached = 0
+        self._least = 1  # edits
+
+    def made(self) -> list[_Made]:
+        """The programs that are kept. Raises Unfit."""
+        source = self._source
+        self._names = free_names(source.text)
+        reached = self._reached()
+        if self._wanted["inputs"] and self._program["edited"] == "function" and self._add_calls():
+            self._try_all(self._reached())
+            if self._kept():
+                return self._best()
+            # any of the calls may raise: the snippet's own are tried without them
+            self._source, self._calls, self._inputs = source, [], []
+        self._try_all(reached)
+        return self._best()
+
+    def _best(self) -> list[_Made]:
+        """Those first whose draws are seen in what is printed, and, where draws are counted, that raise in no run."""
+        if not self._kept():
+            raise Unfit("raises" if self._num_bad else "not_reached" if self._num_unreached else "no_program")
+        best = sorted(self._kept(), key=lambda each: (each.rank, -each.num_open))
+        return [each.made for each in best][: self._wanted["variants"]]
+
+    def _kept(self) -> list[_Tried]:
+        return [each for each in self._tried.values() if each is not None]
+
+    def _try_all(self, places: Sequence[DrawPlace]) -> None:
+        for chosen, source in self._choices(places):
+            self._try(chosen, source)
+            good = [each for each in self._kept() if not any(each.rank) and each.num_open >= self._wanted["draws"] / 2]
+            if len(good) >= self._wanted["variants"]:
+                break
+
+    def _reached(self) -> list[DrawPlace]:
+        """The text's places to which the program comes, those first to which it comes more often. Raises Unfit.
+
+        What raises without any edit says nothing of the edits.
+        """
+        text = self._source.text
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise _Unfit("syntax") from None
-        if places := places_of(tree, text.split("\n"), kinds):
-            return text, wrap, places, origins
-    raise _Unfit("no_place")
+            raise Unfit("syntax") from None
+        places = places_of(tree, text.split("\n"), [*self._wanted["laws"]])
+        if not places:
+            raise Unfit("no_place")
+        pieces, _ = self._source.wrap(text, "", self._source.origins)
+        output, visits = lines_of_run(self._program, pieces, self._seconds)
+        if output is None:
+            if output_of(self._program, pieces, 0, self._seconds) is None:
+                raise Unfit("raises_unedited")
+            self._is_long = True
+            return places  # to note the lines took too long
+        self._is_long = visits.total() > LONG
+        counts: Counter[int] = Counter()  # by the lines of the pieces one below the other
+        num_before = 0
+        for number, piece in enumerate(pieces):
+            if self._source.own and piece == text:  # a function is one of the pieces
+                counts, num_before = Counter(), 0
+            for line in range(1, lines_in(piece) + 1):
+                counts[num_before + line] += visits[number, line]
+            num_before += lines_in(piece)
+            if self._source.own and piece == text:
+                break
+        times = {place: max(counts[line] for line in place.lines) for place in places}
+        reached = sorted((place for place in places if times[place]), key=lambda place: -times[place])
+        if not reached:
+            raise Unfit("not_reached")
+        return reached
 
+    def _add_calls(self) -> bool:
+        """Find further calls, and put them behind the snippet's own; tell if there are some."""
+        source = self._source
+        before, _ = source.wrap(source.text, "", source.origins)
+        calls = further_calls(
+            self._program["pieces"],
+            self._wanted["inputs"],
+            random.Random(f"{self._wanted['seed']} {self._program['name']} inputs"),
+            lambda texts: output_of(self._program, [*before, *(f"{text}\n" for text in texts)], 0, self._seconds),
+            again=self._wanted["draws"] > 0,
+        )
+        if source.own:
+            self._calls = calls
+            return bool(calls)
+        # statements are edited, these too
+        text = source.text
+        for call in calls:
+            self._inputs.append(Edit("input", text.count("\n") + 1, (), "", call))
+            text += f"{call}\n"
+        num_added = text.count("\n") - source.text.count("\n")
+        self._source = replace(source, text=text, origins=[*source.origins, *([0] * num_added)])
+        return bool(calls)
 
-def _own_text(program: GivenProgram) -> tuple[str, _Wrap, Origins]:
-    own = program["pieces"]
-    origins = _own_origins(program)
-    if program["is_script"] and len(own) == 1:
-        return own[0], _script, [*origins, 0]
+    def _wrapped(self, text: str, origins: Origins) -> tuple[list[str], Origins, list[Edit]]:
+        """The pieces of an edited text with the further calls, their origins, and the calls as edits."""
+        pieces, all_origins = self._source.wrap(text, self._names.imports(text), origins)
+        edits = [*self._inputs]
+        starts = [0, *accumulate(map(lines_in, pieces))]
+        first = len(pieces) - len(self._program["pieces"])
+        for each in self._source.asked:
+            line = starts[first + each.piece] + each.line
+            edits.append(Edit("assert", line, (), each.before, each.after, author_line=all_origins[line - 1]))
+        for call in self._calls:
+            edits.append(Edit("input", len(all_origins) + 1, (), "", call))
+            for node in ast.parse(call).body:
+                pieces.append(f"{ast.unparse(node)}\n")
+                all_origins += [0] * lines_in(pieces[-1])
+        return pieces, all_origins, edits
 
-    def wrap(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
-        parts = [*_imported(imports), *_pieces_of(text, origins)]
-        return [piece for piece, _ in parts], [line for _, lines in parts for line in lines]
+    def _choices(self, places: Sequence[DrawPlace]) -> Iterator[tuple[list[DrawPlace], random.Random]]:
+        """Some places each time. Where nothing came of these, or where draws are wanted and fewer are seen in what is
+        printed, one alone each time; where draws are wanted, then those together whose draws are seen most.
+        """
+        wanted = self._wanted
+        name = f"{wanted['seed']} {self._program['name']}"
+        for number in range((TRIES if not wanted["draws"] else MORE_TRIES) * wanted["variants"]):
+            source = random.Random(f"{name} {number}")
+            # where draws are counted, every other time the places alone to which a run comes more often
+            among = places[: max(len(places) // 2, wanted["edits"])] if wanted["draws"] and number % 2 else places
+            yield choose_places(among, source.randint(self._least, wanted["edits"]), source), source
+        if any(not wanted["draws"] or self._is_long or 2 * each.num_open >= wanted["draws"] for each in self._kept()):
+            return
+        alone = [*places]
+        random.Random(f"{name} alone").shuffle(alone)
+        for number, place in enumerate(alone[: SINGLES * wanted["variants"]]):
+            yield [place], random.Random(f"{name} alone {number}")
+        if wanted["draws"]:
+            seen = sorted((each for each in self._alone if each[0]), key=lambda each: -each[0])
+            together = first_apart([place for _, place in seen], wanted["edits"])
+            for number in range(2, len(together) + 1):
+                chosen = sorted(together[:number], key=lambda place: place.first)
+                yield chosen, random.Random(f"{name} seen {number}")
 
-    return "".join(own), wrap, [*origins, 0]
+    def _try(self, chosen: Sequence[DrawPlace], source: random.Random) -> None:
+        """Make the program with draws at the places, and run it."""
+        wanted, names = self._wanted, self._names
+        laws = [source.choice(wanted["laws"][place.kind]) for place in chosen]
+        new, edits, origins = edited(self._source.text, chosen, laws, names, self._source.origins)
+        if new in self._tried:
+            return
+        self._tried[new] = None
+        try:
+            asked = new
+            if wanted["reveals"]:
+                times = MOST_TIMES * (1 + len(self._calls))
+                asked, reveals, origins = put_questions(
+                    new, names, wanted["reveals"], self._runs, range(SAMPLES), source, origins, times
+                )
+                edits += reveals
+            pieces, all_origins, calls = self._wrapped(asked, origins)
+            edits += calls
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self._num_bad += 1
+            return
+        sample = sample_runs(self._program, pieces, SAMPLES, self._seconds)
+        drawn = sample.pop("drawn") / max(sample["runs"], 1)
+        num_open = sample.pop("open")
+        if drawn < wanted["draws"]:
+            self._least = min(2 * self._least, wanted["edits"])
+        if not sample.pop("drew"):
+            self._num_unreached += 1
+        elif 10 * sample["raised"] > sample["runs"]:
+            self._num_bad += 1
+        else:
+            rank = sample["distinct"] == 1, bool(wanted["draws"] and sample["raised"]), drawn < wanted["draws"]
+            self._tried[new] = _Tried((pieces, all_origins, edits, sample), rank, num_open)
+            if len(chosen) == 1:
+                self._alone.append((num_open, chosen[0]))
 
-
-def _own_origins(program: GivenProgram) -> Origins:
-    """The lines of the file in which the pieces' lines stand; a piece that was spelt anew stands in none."""
-    try:
-        with open(program["file"], encoding="utf-8") as file:
-            there = [line.strip() for line in file.read().split("\n")]
-    except (OSError, ValueError):
-        there = []
-    origins: Origins = []
-    for piece, first in zip(program["pieces"], program["lines"], strict=True):
-        for number, line in enumerate(_lines_of(piece), start=first):
-            # a doctest's line stands behind a prompt
-            stands = 0 < number <= len(there) and there[number - 1].removeprefix(">>> ").removeprefix("... ")
-            origins.append(number if line.strip() and stands == line.strip() else 0)
-    return origins
-
-
-def _lines_of(piece: str) -> list[str]:
-    return piece.removesuffix("\n").split("\n")
-
-
-def _imported(imports: str) -> list[tuple[str, Origins]]:
-    return [(imports, [0])] if imports else []
-
-
-def _function_text(program: GivenProgram) -> tuple[str, _Wrap, Origins]:
-    """The definition of a snippet's function as it stands in its file. Raises _Unfit."""
-    own = program["pieces"]
-    path, line = program["function"]
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        tree = ast.parse(text)
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-        raise _Unfit("no_source") from None
-    node, owner = _function_at(tree, line)
-    if owner is not None and (node.decorator_list or _names_in(node) & _NO_METHODS or _has_private(node)):
-        raise _Unfit("method")
-    lines = text.split("\n")
-    first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-    origins = _without_docstring(node, first)
-    body = [lines[number - 1] for number in origins]
-    indent = " " * node.col_offset
-    if not all(each.startswith(indent) or not each.strip() for each in body):
-        raise _Unfit("layout")
-    function = "\n".join(each[node.col_offset :] if each.strip() else "" for each in body).rstrip("\n") + "\n"
-    bind = [f"{owner}.{node.name} = {node.name}\n"] if owner is not None else []
-    own_origins = _own_origins(program)
-
-    def wrap(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
-        before = _imported(imports)
-        pieces = [*(piece for piece, _ in before), text, *bind, *own]
-        all_origins = [0] * len(before) + origins[: len(_lines_of(text))] + [0] * len(bind) + own_origins
-        return pieces, all_origins
-
-    return function, wrap, [*origins[: function.count("\n")], 0]
-
-
-def _function_at(tree: ast.Module, line: int) -> tuple[ast.FunctionDef, str | None]:
-    """The function at a line that is a module's own or a method, with its class's name. Raises _Unfit."""
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and _spans(node, line):
-            return node, None
-        if isinstance(node, ast.ClassDef) and _spans(node, line):
-            for each in node.body:
-                if isinstance(each, ast.FunctionDef) and _spans(each, line):
-                    return each, node.name
-    raise _Unfit("no_function")
-
-
-def _spans(node: ast.FunctionDef | ast.ClassDef, line: int) -> bool:
-    first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-    return first <= line <= (node.end_lineno or node.lineno)
-
-
-def _names_in(node: ast.AST) -> frozenset[str]:
-    return frozenset(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
-
-
-def _has_private(node: ast.AST) -> bool:
-    """Tell if names are there that mean something else outside of a class."""
-    named = (each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute))
-    return any(name.startswith("__") and not name.endswith("__") for name in (*named, *_names_in(node)))
-
-
-def _without_docstring(node: ast.FunctionDef, first: int) -> list[int]:
-    """The numbers of a function's lines; its docstring, which speaks of the program as it was, is left out."""
-    head = node.body[0]
-    end = (node.end_lineno or node.lineno) + 1
-    is_doc = isinstance(head, ast.Expr) and isinstance(head.value, ast.Constant) and isinstance(head.value.value, str)
-    if not is_doc or len(node.body) == 1 or node.body[1].lineno <= (head.end_lineno or 0):
-        return [*range(first, end)]
-    return [*range(first, head.lineno), *range((head.end_lineno or head.lineno) + 1, end)]
-
-
-def _pieces_of(text: str, origins: Origins) -> list[tuple[str, Origins]]:
-    """A program's statements, each with the lines before it, and the origins of its lines."""
-    lines = text.split("\n")
-    pieces: list[tuple[str, Origins]] = []
-    done = 0
-    for node in ast.parse(text).body:
-        end = node.end_lineno or node.lineno
-        while done + 1 < end and not lines[done]:
-            done += 1
-        pieces.append(("\n".join(lines[done:end]) + "\n", origins[done:end]))
-        done = end
-    return pieces
-
-
-def _script(text: str, imports: str, origins: Origins) -> tuple[list[str], Origins]:
-    """A script with a statement in front of it, behind its docstring and ``__future__``, which must come first."""
-    body = ast.parse(text).body
-    place = 0
-    for number, node in enumerate(body):
-        is_doc = number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if not is_doc and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
-            break
-        place = node.end_lineno or node.lineno
-    lines = text.split("\n")
-    added = [imports.removesuffix("\n")] if imports else []
-    piece = "\n".join([*lines[:place], *added, *lines[place:]])
-    return [piece], [*origins[:place], *([0] * len(added)), *origins[place:]][: len(_lines_of(piece))]
+    def _runs(self, text: str, seed: int) -> bool:
+        """Run a text with its questions' probes; False where it raises or does not end."""
+        pieces, _, _ = self._wrapped(text, [0] * (text.count("\n") + 1))
+        return output_of(self._program, pieces, seed, self._seconds) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import contextlib
 import importlib
 import io
@@ -11,9 +12,13 @@ import random
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypedDict
+from itertools import zip_longest
+from typing import Any, TypedDict
 
 from trace_mine_harvest.runs import within
+
+PIECE = "<program> "
+"""How the file of a piece's code is called, before its number."""
 
 
 class GivenProgram(TypedDict):
@@ -23,6 +28,7 @@ class GivenProgram(TypedDict):
         number: it is told apart by.
         name: by which its draws of places are seeded, with the seed.
         module, code, pieces, is_script, folder, file, sys_path: as in ``trace_mine_harvest.runs.GivenSnippet``.
+        is_notebook: its pieces are those of a notebook's cells.
         lines: of each piece, the line of the file at which it stands, as the finder of the snippet says.
         edited: ``pieces``, ``function`` or ``both``: what is edited.
         function: the file of the function, and a line of it.
@@ -35,6 +41,7 @@ class GivenProgram(TypedDict):
     pieces: list[str]
     lines: list[int]
     is_script: bool
+    is_notebook: bool
     folder: str
     file: str
     sys_path: list[str]
@@ -44,22 +51,28 @@ class GivenProgram(TypedDict):
 
 def sample_runs(program: GivenProgram, pieces: Sequence[str], number: int, seconds: float) -> dict[str, int]:
     """Run a program some times: how many runs there were, how many raised or took too long, how many outputs differ,
-    if any run drew (``drew``), and how often the edits of all runs drew (``drawn``).
+    if any run drew (``drew``), how often the edits of all runs drew (``drawn``), and how many lines of the output
+    differ from run to run (``open``).
     """
     outputs: set[str] = set()
-    raised = drew = 0
+    raised = runs = 0
+    drew = False
     counts = [0]
     for seed in range(number):
         with _counted(counts):
             output = output_of(program, pieces, seed, seconds)
+        runs += 1
         # a draw moves the generator on, which each run seeds
         drew |= random.getstate() != random.Random(seed).getstate()
-        if output is None:
-            raised += 1
-            if 10 * raised > number:  # it is enough
-                return {"runs": seed + 1, "raised": raised, "distinct": len(outputs), "drew": drew, "drawn": counts[0]}
+        raised += output is None
         outputs.add(output or "")
-    return {"runs": number, "raised": raised, "distinct": len(outputs), "drew": drew, "drawn": counts[0]}
+        if not drew or 10 * raised > number:  # then each run is this one, or it is enough
+            break
+    lines = zip_longest(*(output.split("\n") for output in outputs))
+    num_open = sum(len({*each}) > 1 for each in lines)
+    return {
+        "runs": runs, "raised": raised, "distinct": len(outputs), "drew": drew, "drawn": counts[0], "open": num_open
+    }  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -106,19 +119,60 @@ def _run(program: GivenProgram, pieces: Sequence[str]) -> None:
         with contextlib.suppress(OSError):  # a folder that is gone: the script says what it misses
             os.chdir(program["folder"])
     before, sys.modules["__main__"] = sys.modules["__main__"], main
+    with _classes_kept(main.__dict__):
+        try:
+            exec(compile(program["code"], "<set-up>", "exec"), main.__dict__)
+            for number, piece in enumerate(pieces):
+                for one in _singles(number, piece, is_script=program["is_script"] and not program["is_notebook"]):
+                    exec(one, main.__dict__)
+        finally:
+            sys.modules["__main__"] = before
+
+
+@contextlib.contextmanager
+def _classes_kept(namespace: dict[str, object]) -> Iterator[None]:
+    """A context that gives the classes of a namespace back the attributes that they had: a method that is edited is
+    bound to its class, which the next program has too.
+    """
+    classes = [each for each in namespace.values() if isinstance(each, type) and each.__module__ != "builtins"]
+    before = [dict(vars(each)) for each in classes]
     try:
-        exec(compile(program["code"], "<set-up>", "exec"), main.__dict__)
-        for piece in pieces:
-            for one in _singles(piece, is_script=program["is_script"]):
-                exec(one, main.__dict__)
+        yield
     finally:
-        sys.modules["__main__"] = before
+        for each, attributes in zip(classes, before, strict=True):
+            for name, value in dict(vars(each)).items():
+                if name in attributes and attributes[name] is not value:
+                    with contextlib.suppress(Exception):  # what a metaclass does not let us set
+                        setattr(each, name, attributes[name])
 
 
-def _singles(piece: str, *, is_script: bool) -> Iterator[types.CodeType]:
+def _singles(number: int, piece: str, *, is_script: bool) -> Iterator[types.CodeType]:
     """The code of a piece: of a prompt each statement shows its value."""
     if is_script:
-        yield compile(piece, "<program>", "exec")
+        yield compile(piece, f"{PIECE}{number}", "exec")
         return
     for node in ast.parse(piece).body:
-        yield compile(ast.Interactive([node]), "<program>", "single")
+        yield compile(ast.Interactive([node]), f"{PIECE}{number}", "single")
+
+
+def lines_of_run(
+    program: GivenProgram, pieces: Sequence[str], seconds: float
+) -> tuple[str | None, collections.Counter[tuple[int, int]]]:
+    """Run a program once; gives what it prints as ``output_of`` does, and how often each line (piece, line) ran."""
+    visits: collections.Counter[tuple[int, int]] = collections.Counter()
+
+    def traced(frame: types.FrameType, event: str, argument: object) -> Any:  # typeshed's function of itself
+        number = frame.f_code.co_filename.removeprefix(PIECE)
+        if len(number) == len(frame.f_code.co_filename):
+            return None
+        if event == "line":
+            visits[int(number), frame.f_lineno] += 1
+        return traced
+
+    before = sys.gettrace()
+    sys.settrace(traced)
+    try:
+        output = output_of(program, pieces, 0, seconds)
+    finally:
+        sys.settrace(before)
+    return output, visits

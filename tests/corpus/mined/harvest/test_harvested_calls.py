@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from own_process import in_own_process
 from trace_mine.corpus.mined.harvest.harvest_protocol import SEEN, SeenCall, TriedCall, records_of
 from trace_mine.corpus.mined.harvest.selection import FEWEST, MOST, chosen
 from trace_mine.corpus.mined.miner import Mined, MineOptions
@@ -87,12 +88,13 @@ def shown(thing):
 
 
 def mined(root: Path, staging: Path, **options: object) -> tuple[list[Candidate], CallNote]:
-    origin = Mined([str(root)], MineOptions(environment="none", **options), staging)  # type: ignore[arg-type]
-    candidates = [
-        Candidate.from_json(entry["candidate"])  # type: ignore[arg-type]
-        for unit in origin.units()
-        for entry in unit.payload["snippets"]  # type: ignore[attr-defined]
-    ]
+    with in_own_process():
+        origin = Mined([str(root)], MineOptions(environment="none", **options), staging)  # type: ignore[arg-type]
+        candidates = [
+            Candidate.from_json(entry["candidate"])  # type: ignore[arg-type]
+            for unit in origin.units()
+            for entry in unit.payload["snippets"]  # type: ignore[attr-defined]
+        ]
     return candidates, origin.notes()["calls"].get("lib", {})
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from own_process import in_own_process
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.stats import CallNote
@@ -104,12 +105,13 @@ def g(x):
 
 
 def mined(root: Path, staging: Path) -> tuple[list[Candidate], CallNote]:
-    origin = Mined([str(root)], MineOptions(environment="none", entries=("call",)), staging)
-    candidates = [
-        Candidate.from_json(entry["candidate"])  # type: ignore[arg-type]
-        for unit in origin.units()
-        for entry in unit.payload["snippets"]  # type: ignore[attr-defined]
-    ]
+    with in_own_process():
+        origin = Mined([str(root)], MineOptions(environment="none", entries=("call",)), staging)
+        candidates = [
+            Candidate.from_json(entry["candidate"])  # type: ignore[arg-type]
+            for unit in origin.units()
+            for entry in unit.payload["snippets"]  # type: ignore[attr-defined]
+        ]
     return candidates, origin.notes()["calls"]["lib"]
 
 

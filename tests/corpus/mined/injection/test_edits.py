@@ -134,12 +134,47 @@ def test_literals_and_operators_have_neighbours() -> None:
     found = {ast.unparse(each.nodes[0]): each.others for each in places(text, "either")}
     assert found == {
         "a + b": ("a - b",),
+        "a * 3 - len(b)": ("(a * 3) + len(b)",),
         "3": ("4", "2"),
         "a < 2": ("a <= 2",),
         "2": ("3", "1"),
         "True": ("False",),
         "0.5": ("1.0",),
     }
+
+
+@pytest.mark.parametrize(
+    ("statement", "neighbours"),
+    [
+        ("return a == b", ["a != b"]),
+        ("return a not in b", ["a in b"]),
+        ("return not a", ["bool(a)"]),
+        ("return a & b", ["a | b"]),
+        ("return a < b and not a", ["(a < b) or (not a)", "a <= b", "bool(a)"]),
+        ("if a or b: pass", ["a and b"]),
+        ("return a or b", []),  # of two types, perhaps
+        ("return min(a, key=len)", ["max"]),
+        ("return [n for n in a if n > b]", ["n >= b"]),
+        ("yield a + len(b)", ["a - len(b)"]),
+        ("return f(a) + b", []),  # evaluated in vain, it may change something
+        ("print(a, 2)", ["3", "1"]),
+        ("check(a, 2)", []),
+        ("time.sleep(2)", []),
+        ("while a: b = a == 1", ["2", "0"]),  # what flips may have no end there; the number may not
+    ],
+)
+def test_operators_have_neighbours_of_their_type(statement: str, neighbours: list[str]) -> None:
+    text = f"def f(a, b):\n    {statement}\n"
+    found = [each.others for each in places(text, "either")]
+    assert sorted(other for others in found for other in others) == sorted(neighbours)
+    # each of them runs where the author's text does
+    for others in found:
+        for other in others:
+            ast.parse(other, mode="eval")
+
+
+def test_a_name_of_the_program_s_own_is_no_built_in() -> None:
+    assert shown("def f(a, min):\n    return min(a)\n", "either") == []
 
 
 def test_a_test_before_a_call_of_the_function_itself_is_kept() -> None:

@@ -371,3 +371,275 @@ def test_edits_are_added_until_runs_draw_so_often(tmp_path: Path, make_repositor
     assert stats["config"]["inject"]["draws"] == 20
     (row,) = rows
     assert len(row["choices"]) >= 20 and len(row["edits"]) >= 5, "a draw for each edit in each of four turns"
+
+
+OTHER_KINDS = {
+    "kinds/__init__.py": "",
+    "kinds/decorated.py": '''
+import functools
+
+
+def counted(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        wrapper.calls += 1
+        return function(*args)
+
+    wrapper.calls = 0
+    return wrapper
+
+
+class Base:
+    def __init__(self, money):
+        self.money = money
+
+    def pay(self, price):
+        return price
+
+
+class Account(Base):
+    """
+    >>> Account(5).pay(2)
+    3
+    """
+
+    def __init__(self, money):
+        super().__init__(money)
+        self.__seen = []
+
+    def pay(self, price):
+        self.__seen.append(price)
+        self.money -= super().pay(price)
+        return self.money - len(self.__seen)
+
+    @property
+    def total(self):
+        """
+        >>> Account(3).total
+        3
+        """
+        total = self.money
+        total += len(self.__seen) + 1
+        return total
+
+    @classmethod
+    def of(cls, *parts):
+        """
+        >>> Account.of(1, 2).money
+        3
+        """
+        money = 0
+        for part in parts:
+            money += part
+        return cls(money)
+
+
+@counted
+def twice(n):
+    """
+    >>> twice(3), twice.calls
+    (6, 1)
+    """
+    n += n
+    return n
+
+
+@functools.lru_cache
+def kept(n):
+    """
+    >>> kept(2)
+    4
+    >>> kept(3) + kept(2), kept.cache_info().hits
+    (10, 1)
+    """
+    n += n
+    return n
+''',
+    "kinds/context.py": '''
+import asyncio
+from contextvars import ContextVar
+
+LEVEL = ContextVar("level")
+
+
+def raised(step):
+    """
+    >>> raised(2)
+    2
+    >>> raised(3)
+    5
+    """
+    level = LEVEL.get(0)
+    level += step
+    LEVEL.set(level)
+    return level
+
+
+async def gathered(values):
+    """
+    >>> asyncio.run(gathered([1, 2]))
+    3
+    """
+    total = 0
+    for value in values:
+        await asyncio.sleep(0)
+        total += value
+    return total
+''',
+    "tour.ipynb": json.dumps(
+        {
+            "cells": [
+                {"cell_type": "code", "source": "total = 1\\ntotal += 2\\ntotal", "metadata": {}, "outputs": []},
+                {"cell_type": "code", "source": "total *= 2\\nprint(total);", "metadata": {}, "outputs": []},
+            ],
+            "metadata": {"kernelspec": {"language": "python", "name": "python3"}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    ).replace("\\\\n", "\\n"),
+}
+
+
+def test_other_kinds_of_programs_are_edited_and_exact(tmp_path: Path, make_repository: Make) -> None:
+    """Decorated methods, wrappers, coroutines, context variables, notebooks, functions that are cached."""
+    repository = make_repository("kinds", OTHER_KINDS)
+    arguments = ["--sources", "doctest,script", "--environment", "none", "--jobs", 1, "--view", "branch+every:1"]
+    rows, stats = mine(tmp_path / "out", repository, *arguments, "--inject", "maybe:p=.5", "--inputs", 2)
+    assert stats["not_edited"] == {"kinds": {}}
+    assert {row["name"].rpartition(".")[2].partition("~")[0] for row in rows} == {
+        *("Account", "total", "of", "twice", "kept", "raised", "gathered", "ipynb"),
+    }
+    for row in rows:
+        assert any(len(belief["outcomes"]) > 1 for belief in row["beliefs"]), row["text"]
+        assert all(belief["method"] == "exact" for belief in row["beliefs"])
+        assert edited_runs.worst_difference(row, repository) < 1e-12, row["text"]
+    calls = [edit for row in rows for edit in row["edits"] if edit["kind"] == "input"]
+    assert calls and all(edit["law"] == [] and edit["before"] == "" for edit in calls)
+    assert len(calls) >= 6
+
+
+TESTED = {
+    "tested/__init__.py": "from tested.core import clipped, total\n",
+    "tested/core.py": """
+import math
+
+LIMIT = 3
+_seen = []
+
+
+def clipped(value):
+    if value > LIMIT:
+        value = LIMIT
+    return math.floor(value)
+
+
+def total(values, *, start=0):
+    '''Sum.'''
+    for value in values:
+        start += _kept(value)
+    return start
+
+
+def _kept(value):
+    _seen.append(value)
+    return value
+
+
+async def later(values):
+    last = 0
+    for value in values:
+        last = value
+    return last
+""",
+    "tests/test_core.py": """
+import asyncio
+
+import pytest
+
+import tested
+from tested import total
+from tested.core import later
+
+
+def test_later():
+    last = asyncio.run(later([1, 2]))
+    assert last == 2
+    assert asyncio.run(later([])) == 0
+
+
+def test_total():
+    assert total([1, 2]) == 3, "a sum"
+    for start in (0, 1):
+        assert (total([start],
+                      start=start) == 2 * start)
+
+
+@pytest.mark.parametrize("value", [5, 2.5])
+def test_clipped(value):
+    result = tested.clipped(value)
+    assert result <= 3
+    assert not result != min(3, int(value))
+""",
+}
+
+
+def test_functions_under_a_test_are_edited_and_its_assertions_asked(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("tested", TESTED)
+    arguments = ["--sources", "test", "--environment", "none", "--jobs", 1, "--view", "branch+every:1"]
+    rows, _ = mine(tmp_path / "out", repository, *arguments, "--inject", "maybe:p=.5")
+    edited = {edit["before"] for row in rows for edit in row["edits"] if edit["kind"] == "maybe"}
+    assert edited == {"value = LIMIT", "start += _kept(value)", "last = value"}
+    for row in rows:
+        assert any(len(belief["outcomes"]) > 1 for belief in row["beliefs"]), row["text"]
+        assert all(belief["method"] == "exact" for belief in row["beliefs"])
+        assert edited_runs.worst_difference(row, repository) < 1e-12, row["text"]
+        asked = [(edit, line) for edit, line in zip(row["edits"], row["edit_lines"], strict=True) if not edit["law"]]
+        author = (repository / row["path"]).read_text().splitlines()
+        for edit, line in asked:
+            assert edit["kind"] == "assert" and edit["after"].startswith("print(")
+            assert not line or author[line - 1].strip().startswith(edit["before"].splitlines()[0])
+        assert len(asked) == 2
+
+
+RARELY_SEEN = {
+    "rare/__init__.py": "",
+    "rare/core.py": """
+def parity(n):
+    '''
+    >>> parity(4)
+    0
+    '''
+    noted, shown, kept, held = 0, 0, 0, 0
+    noted += n
+    shown -= n
+    kept += noted
+    held += shown
+    noted += kept
+    shown += held
+    result = 0
+    result += n
+    return result % 2
+
+
+def toggled():
+    '''
+    >>> toggled()
+    True
+    '''
+    on = False
+    on = not on
+    return on
+""",
+}
+
+
+def test_where_draws_are_wanted_those_are_taken_that_are_seen(tmp_path: Path, make_repository: Make) -> None:
+    """Of eight places of a function one is seen; of another one there is one call, which is repeated."""
+    repository = make_repository("rare", RARELY_SEEN)
+    arguments = ["--sources", "doctest", "--environment", "none", "--jobs", 1, "--view", "branch+every:1"]
+    wanted = ["--inject", "maybe:p=.5", "--edits", 1, "--draws", 4, "--inputs", 8]
+    rows, _ = mine(tmp_path / "out", repository, *arguments, *wanted)
+    assert {row["name"].rpartition(".")[2].partition("~")[0] for row in rows} == {"parity", "toggled"}
+    for row in rows:
+        assert sum(len(belief["outcomes"]) > 1 for belief in row["beliefs"]) >= 4, row["text"]
+        assert edited_runs.worst_difference(row, repository) < 1e-12, row["text"]

@@ -286,7 +286,7 @@ def test_a_collection_that_breaks_off_is_told(
 
     from trace_mine.corpus.mined.items import collection
 
-    monkeypatch.setattr(collection, "LIMITS", replace(collection.LIMITS, cpu_seconds=3, wall_seconds=6.0))
+    monkeypatch.setattr(collection, "LIMITS", replace(collection.LIMITS, cpu_seconds=2, wall_seconds=6.0))
     tests = collected(
         make_repository("broken", {"conftest.py": conftest, "test_a.py": "def test_a(): pass\n"}), tmp_path
     )
