@@ -1,4 +1,4 @@
-"""Builds the delta rule's C library where there is a compiler, names the wheel by what it has, and keeps the links in
+"""Builds the C library of the kernels where there is a compiler, names the wheel by what it has, and keeps the links in
 an sdist; all else is in pyproject.toml.
 
 The library is loaded by ctypes and knows nothing of Python, so that one wheel serves every interpreter of a platform,
@@ -55,9 +55,10 @@ setup(
     ext_modules=[
         Extension(
             "trace_mine.train.kernels._delta",
-            sources=[str(SOURCES / "delta.c")],
+            sources=[str(SOURCES / "delta.c"), str(SOURCES / "layers.c")],
             depends=sorted(str(path) for path in SOURCES.glob("*.h")),
-            extra_compile_args=["-std=gnu11", "-O3", "-g0"],
+            # no results differ without errno: square roots are then instructions, and no libm is needed
+            extra_compile_args=["-std=gnu11", "-O3", "-g0", "-fno-math-errno"],
             optional=True,
         )
     ],

@@ -37,6 +37,7 @@ Examples:
   trace-train --resume runs/quick
   trace-train belief --show > belief.yaml
   trace-train belief --config belief.yaml --set seed=1
+  trace-train contrast --model gru --set max_tokens=500000 --learning-rates 0.001,0.003,0.01
   trace-train --sweep sweep.yaml --out runs/sweep
   trace-train sample runs/quick --prompt session.txt
   trace-train finetune --hf ./qwen --dataset traces --lora --out runs/tuned
@@ -46,6 +47,7 @@ Examples:
 A sweep's file, where seeds set data_seed too:
   - {recipe: contrast, model: lstm, seeds: [0, 1, 2], learning_rates: [0.001, 0.003]}
   - {recipe: contrast, set: {model.allow_neg_eigval: false}, name: delta01}
+  - {recipe: contrast, model: gru, learning_rates: [0.001, 0.003], choose: true}
 
 Recipes: quick contrast belief s5-cpu s5-full groups paper-s5 mined.
 
@@ -70,18 +72,26 @@ def command(
     ] = "",
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
     sweep: Annotated[Path | None, typer.Option(help="YAML list of runs, as below")] = None,
+    learning_rates: Annotated[
+        str,
+        typer.Option(
+            help="rates, by commas: trains a run at each and tells the best on validation", show_default=False
+        ),
+    ] = "",
     jobs: Annotated[int, typer.Option(help="processes of a sweep")] = 2,
     show: Annotated[bool, typer.Option("--show", help="print all settings of the run, and stop")] = False,
 ) -> None:
     """Trains a sequence model by a recipe; every setting has a name that --set takes."""
     # The default command, with three forms rather than three commands: RECIPE is what nearly everyone gives, and reads
     # best without a word before it.
-    _check_options(bool(recipe), resume, sweep, out, has_settings=bool(assignments or model or config or show))
+    _check_options(
+        bool(recipe), resume, sweep, out, has_settings=bool(assignments or model or config or show or learning_rates)
+    )
     if sweep is not None:
         _log_plainly()
-        from trace_mine.train.sweeps import run_sweep
+        from trace_mine.train.sweeps import read_sweep, run_sweep
 
-        raise typer.Exit(run_sweep(sweep, out or Path("runs") / sweep.stem, jobs))
+        raise typer.Exit(run_sweep(read_sweep(sweep), out or Path("runs") / sweep.stem, jobs))
     if resume is not None:
         _train(None, resume)
         return
@@ -91,6 +101,14 @@ def command(
 
         print(as_yaml(settings), end="")
         return
+    if learning_rates:
+        from trace_mine.train.sweeps import rates_of_recipe, run_sweep
+
+        more = ["--config", str(config)] if config is not None else []
+        more += [part for assignment in assignments or [] for part in ("--set", assignment)]
+        rates = [rate.strip() for rate in learning_rates.split(",")]
+        runs = rates_of_recipe(recipe, model, rates, settings.seed, more)
+        raise typer.Exit(run_sweep(runs, out or Path("runs") / f"{recipe}-rates", jobs))
     _train(settings, out or Path("runs") / recipe)
 
 

@@ -25,7 +25,7 @@ from trace_mine.tokenizer.encoded import ROLES, Encoded, encode_rows
 from trace_mine.tokenizer.lexemes import fit_python
 from trace_mine.tokenizer.symbols import symbols_tokenizer
 from trace_mine.train.curriculum import Curriculum, step_generator
-from trace_mine.train.held_out import EVALUATED, Row, joined_splits, splits_of
+from trace_mine.train.held_out import EVALUATED, WITHOUT_TEST, Row, first_of, joined_splits, splits_of
 from trace_mine.train.settings import Settings
 
 PADDING, OTHER, REVEAL, LAST_REVEAL = range(4)
@@ -156,16 +156,19 @@ class DatasetBatches:
         rows: split -> its encoded rows.
         with_beliefs: split -> its rows that carry beliefs, not encoded.
         trained_on: the texts of the training rows, by which ``eval`` refuses to score them.
+        evaluated: names of splits that evaluations may take, best first.
         num_cut: how many rows, over all splits, are longer than ``max_length``.
 
     Raises:
-        ValueError: a folder holds no dataset, or its rows lack the beliefs that the recipe requires.
+        ValueError: a folder holds no dataset, or no rows for evaluations, or rows without the beliefs that the recipe
+            requires.
     """
 
     def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         """Read the datasets; with a ``tokenizer`` none is fitted."""
         datasets = [splits_of(Path(name.strip())) for name in settings.dataset.split(",")]
-        splits = datasets[0] if len(datasets) == 1 else joined_splits(datasets)
+        evaluated = EVALUATED if settings.final_split == "test" else WITHOUT_TEST
+        splits = datasets[0] if len(datasets) == 1 else joined_splits(datasets, evaluated)
         if not splits.get("train"):
             others = ", ".join(name for name in splits if splits[name]) or "no split"
             raise ValueError(
@@ -180,7 +183,8 @@ class DatasetBatches:
         texts = (row["text"] for row in splits["train"])
         self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size) if tokenizer is None else tokenizer
         self.trained_on = frozenset(row["text"] for row in splits["train"])
-        self.settings = settings
+        self.settings, self.evaluated = settings, evaluated
+        first_of(splits, evaluated)  # without rows to evaluate on a run would end at its first evaluation
         self.num_cut = 0
         self.rows = {name: self._encoded(rows) for name, rows in splits.items()}
         self.with_beliefs = {name: [row for row in rows if row["beliefs"]] for name, rows in splits.items()}
@@ -201,8 +205,8 @@ class DatasetBatches:
 
     @property
     def evaluation_split(self) -> str:
-        """The name of the split that evaluations take: the first of ``EVALUATED`` with rows."""
-        return next(name for name in EVALUATED if self.rows.get(name))
+        """The name of the split that evaluations take: the first of ``evaluated`` with rows."""
+        return first_of(self.rows, self.evaluated)
 
     def held_out(self) -> list[Encoded]:
         """Return the encoded rows of the split that evaluations take."""

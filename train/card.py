@@ -107,7 +107,8 @@ def _sentence(settings: Settings, final: Final, config: Mapping[str, object]) ->
     sizes = f"{config.get('num_hidden_layers')} layer(s) of width {config.get('hidden_size')}"
     return (
         f"{in_markdown(settings.model)}, {final['parameters']:,} parameters ({sizes}), trained by trace-mine on "
-        f"{_data(settings)}: {final['step']:,} steps, {final['tokens']:,} tokens."
+        f"{_data(settings)}: {final['step']:,} steps, {final['tokens']:,} tokens"
+        + (f" (it ended at its budget of {final['max_tokens']:,} tokens)." if "max_tokens" in final else ".")
     )
 
 
@@ -146,7 +147,12 @@ def _tables(scores: Mapping[str, object]) -> Iterator[str]:
     if at_length:
         keys = [key for key in METRICS if key in at_length[0]]
         yield _table(
-            ["test sessions", *(METRICS[key][0] for key in keys), "chance", "the last shown value"],
+            [
+                f"{in_markdown(at_length[0].get('split', 'test'))} sessions",
+                *(METRICS[key][0] for key in keys),
+                "chance",
+                "the last shown value",
+            ],
             [
                 [
                     f"{each['times']:g}x the training length ({each['commands']} commands, a reveal every "
@@ -233,7 +239,7 @@ def _results(settings: Settings, final: Final) -> Iterator[EvalResult]:
                 dataset_type=name or "data",
                 dataset_name=name or "data",
                 dataset_config=config,
-                dataset_split="test",
+                dataset_split=one_line(each.get("split", "test")),
                 metric_type=kind,
                 metric_name=title,
                 metric_value=value,

@@ -30,10 +30,13 @@ def final_evaluations(
     rescale is a switch; the model itself is left with it off.
 
     Returns:
-        ``evaluations``: one on the test split at each multiple ``evaluate_at`` of the training length, or one on the
-        held-out rows of a dataset. For tasks also ``retention`` at each of ``HOLDS``, if the task has maybe-swaps, and
-        ``rescaled``, the two again with each head's state held at its norm in training, if the model has such states.
+        ``evaluations``: one on the split ``final_split`` at each multiple ``evaluate_at`` of the training length, or
+        one on the held-out rows of a dataset. For tasks also ``retention`` at each of ``HOLDS``, if the task has
+        maybe-swaps, and ``rescaled``, the two again with each head's state held at its norm in training, if the model
+        has such states. Of the split ``none`` no evaluations, and no calibration.
     """
+    if settings.final_split == "none":
+        return {"evaluations": []}
     if isinstance(batches, DatasetBatches):
         return {"evaluations": [evaluate_dataset(model, batches, rows=settings.evaluate_rows)]}
     metrics = _on_task(model, batches, settings)
@@ -57,9 +60,8 @@ def _on_task(model: SequenceModel, batches: TaskBatches, settings: Settings) -> 
     longest, spacing = max(stage.commands), max(stage.spacings)
     evaluations = []
     for times in settings.evaluate_at:
-        at_length = evaluate_task(
-            model, batches, commands=longest * times, spacing=spacing, rows=settings.evaluate_rows, split="test"
-        )
+        size = {"commands": longest * times, "spacing": spacing, "rows": settings.evaluate_rows}
+        at_length = evaluate_task(model, batches, **size, split=settings.final_split)
         evaluations.append({"times": times, **at_length})
     metrics: dict[str, object] = {"evaluations": evaluations}
     if can_be_held(batches):

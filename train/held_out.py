@@ -21,6 +21,9 @@ HELD_OUT = 0.05
 EVALUATED = ("test", "validation", "held_out")
 """Splits that evaluations may take, best first: they take the first of these that has rows."""
 
+WITHOUT_TEST = ("validation", "held_out")
+"""The same for runs among which one is chosen, of which none may look at the test (``final_split`` of settings)."""
+
 
 def splits_of(folder: Path) -> dict[str, list[Row]]:
     """Read a dataset from disk as split name -> rows, with a split to evaluate on in any case.
@@ -44,13 +47,31 @@ def splits_of(folder: Path) -> dict[str, list[Row]]:
     return splits
 
 
-def joined_splits(datasets: Sequence[Mapping[str, list[Row]]]) -> dict[str, list[Row]]:
+def first_of(splits: Mapping[str, Sequence[object]], names: Sequence[str]) -> str:
+    """Return the first of these names whose split has rows.
+
+    Raises:
+        ValueError: none has any.
+    """
+    for name in names:
+        if splits.get(name):
+            return name
+    there = ", ".join(name for name in splits if splits[name]) or "none"
+    raise ValueError(f"expected rows in the split {' or '.join(names)}, got rows in {there}; mine more repositories")
+
+
+def joined_splits(
+    datasets: Sequence[Mapping[str, list[Row]]], evaluated: Sequence[str] = EVALUATED
+) -> dict[str, list[Row]]:
     """Join the splits of several datasets (each as ``splits_of`` gives them) into ``train`` and ``held_out``.
 
     ``held_out`` has the rows that evaluations of each dataset would take, shuffled. ``train`` has the training rows of
     all, without those whose text is held out by another dataset.
+
+    Raises:
+        ValueError: a dataset has rows in none of the splits ``evaluated``.
     """
-    held_out = [row for splits in datasets for row in next(splits[name] for name in EVALUATED if splits.get(name))]
+    held_out = [row for splits in datasets for row in splits[first_of(splits, evaluated)]]
     # By text, not by trace_id: a model that has seen the text has seen the row, whatever the dataset calls it.
     texts = {row["text"] for row in held_out}
     return {

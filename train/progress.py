@@ -9,17 +9,12 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-
-class CountsTokens(Protocol):
-    """A trainer that counts the ``tokens`` it has trained on, over all processes together."""
-
-    tokens: int
+from trace_mine.train.token_budget import CountsTokens
 
 
 class Reporter(TrainerCallback):
@@ -52,7 +47,8 @@ class Reporter(TrainerCallback):
             console=self.console,
         )
         self.bar.start()
-        self.task = self.bar.add_task("train", total=state.max_steps, completed=state.global_step, measurements="")
+        done, total = self._done(state)
+        self.task = self.bar.add_task("train", total=total, completed=done, measurements="")
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: object
@@ -63,7 +59,13 @@ class Reporter(TrainerCallback):
             # run shorter than log_every, would be missing from metrics.jsonl.
             control.should_log = True
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, completed=state.global_step)
+            self.bar.update(self.task, completed=self._done(state)[0])
+
+    def _done(self, state: TrainerState) -> tuple[int, int]:
+        """Return what is done and what is to do: tokens where the run has a budget of them, else steps."""
+        assert self.trainer is not None
+        budget = self.trainer.budget
+        return (self.trainer.tokens, budget) if budget else (state.global_step, state.max_steps)
 
     def on_log(
         self,
@@ -84,9 +86,11 @@ class Reporter(TrainerCallback):
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, measurements=line)
         else:
-            step_seconds = (time.monotonic() - started) / max(1, state.global_step - step)
-            left = (state.max_steps - state.global_step) * step_seconds
-            self.console.print(f"step {state.global_step}/{state.max_steps} {line} {left:.0f} s left", highlight=False)
+            done, total = self._done(state)
+            before = tokens if self.trainer.budget else step
+            left = max(0, total - done) * (time.monotonic() - started) / max(1, done - before)
+            at = f"{state.global_step}, {done}/{total} tokens" if self.trainer.budget else f"{done}/{total}"
+            self.console.print(f"step {at} {line} {left:.0f} s left", highlight=False)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: object

@@ -38,13 +38,19 @@ BELIEF_MODELS: dict[str, Keys] = {
     # No MLP: with its eight square matrices (a GRU has six) an LSTM layer is as large as another mixer and its MLP.
     "lstm": {**SMALL, "intermediate_size": 0, "embedding_range": 1.0},
     "gru": {**SMALL, "intermediate_size": 0, "embedding_range": 1.0},
+    "slstm": SMALL,
+    "pd_ssm": {**SMALL, "state_size": 16},
     "delta_net": DELTA,
     "renormed_delta_net": DELTA,
     "gated_delta_net": GATED,
     "delta_product": {**GATED, "num_householder": 2},
+    "kimi_delta": GATED,
+    "gated_delta_net_2": GATED,
+    "rwkv7": DELTA,
     "mamba2": {**SMALL, "head_dim": 32, "state_size": 32},
     # two layers: one layer of attention can't look up what another look-up found
     "transformer": {**SMALL, "num_hidden_layers": 2},
+    "path_attention": {**SMALL, "num_hidden_layers": 2},
 }
 """Model -> the keys that it has in the recipes for a CPU, chosen for about equal numbers of parameters."""
 

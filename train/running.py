@@ -22,6 +22,7 @@ from torch import nn
 
 from trace_mine.tracer.bounded import DamagedFile
 from trace_mine.train import checkpoints, run_folder
+from trace_mine.train.allocator import keep_freed_memory
 from trace_mine.train.batches import Batches
 from trace_mine.train.kernels import c_ops
 from trace_mine.train.model_kinds import ModelKind
@@ -197,11 +198,12 @@ def _run(settings: Settings, folder: Path, model: nn.Module, kind: ModelKind, ch
     with stopper:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
     # A signal in the last step interrupts nothing: all steps are done, and the run may finish.
-    if stopper.stopped and trainer.state.global_step < settings.num_steps:
+    if stopper.stopped and not trainer.is_done:
         raise Interrupted(trainer.state.global_step)
     final: dict[str, object] = {
         "step": trainer.state.global_step,
         "tokens": trainer.tokens,
+        **({"max_tokens": settings.max_tokens} if settings.max_tokens else {}),
         "parameters": num_parameters,
         "seconds": round(trainer.seconds(), 3),
         "cpu_seconds": round(trainer.cpu_seconds(), 3),
@@ -218,11 +220,11 @@ def _run(settings: Settings, folder: Path, model: nn.Module, kind: ModelKind, ch
 def _log_start(settings: Settings, num_parameters: int, device: torch.device) -> None:
     """Log one line about the run that begins; on the CPU with the kernel of the delta rule."""
     log.info(
-        "%s: %s, %d parameters, %d steps, %s, %d torch thread(s) a process%s",
+        "%s: %s, %d parameters, %s, %s, %d torch thread(s) a process%s",
         settings.recipe,
         settings.model,
         num_parameters,
-        settings.num_steps,
+        f"{settings.max_tokens} tokens" if settings.max_tokens else f"{settings.num_steps} steps",
         device,
         torch.get_num_threads(),
         f", delta rule in {c_ops.kernel_name()}" if device.type == "cpu" else "",
@@ -230,7 +232,7 @@ def _log_start(settings: Settings, num_parameters: int, device: torch.device) ->
 
 
 def check_machine(settings: Settings) -> None:
-    """Set up torch and transformers, and check that the machine has the device and precision asked for.
+    """Set up torch, transformers and malloc, and check that the machine has the device and precision asked for.
 
     Logs a warning if there is a GPU on which fla's kernels will not be used.
 
@@ -240,6 +242,7 @@ def check_machine(settings: Settings) -> None:
     transformers.utils.logging.disable_progress_bar()  # of saving; training has its own
     # One by default: two threads on busy cores were 2.5 to 7 times slower.
     torch.set_num_threads(settings.threads)
+    keep_freed_memory()
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("expected a CUDA device, got none; give --set device=cpu, or run where there is one")
     if settings.precision == "bf16" and not (torch.cuda.is_available() and settings.device != "cpu"):

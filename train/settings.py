@@ -47,7 +47,15 @@ Schedule = Literal["constant_then_linear", "cosine"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 RequiredView = Literal["any", "branch"]
-ENUMERATIONS = {"per": Per, "schedule": Schedule, "device": Device, "precision": Precision, "requires": RequiredView}
+FinalSplit = Literal["test", "validation", "none"]
+ENUMERATIONS = {
+    "per": Per,
+    "schedule": Schedule,
+    "device": Device,
+    "precision": Precision,
+    "requires": RequiredView,
+    "final_split": FinalSplit,
+}
 """Settings that take one of a few words -> the type that lists the words."""
 
 EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
@@ -128,6 +136,10 @@ class Settings:
         vocab_size, max_length: tokens in the vocabulary of a dataset, and of a row, which is cut there.
         stages: the curriculum, in order.
         max_steps: optimiser steps of the run; 0 means the sum of the stages'.
+        max_tokens: tokens of the run instead, padding left out: it ends with the step that reaches them, and the
+            schedule counts in them; 0 means that steps are counted.
+        final_split: the split that the final evaluations take; ``validation`` leaves the test for later, ``none``
+            makes no final evaluations, which take longer than a short run itself.
         batch_size, accumulate: rows of a micro-batch on one process, and micro-batches of a step.
         schedule: ``constant_then_linear`` (over the last ``decay_share`` of the steps down to ``min_rate`` times the
             learning rate) or ``cosine`` (down to the same); both after ``warmup`` steps.
@@ -161,6 +173,7 @@ class Settings:
     max_length: int = 512
     stages: tuple[StageSettings, ...] = ()
     max_steps: int = 0
+    max_tokens: int = 0
     batch_size: int = 64
     accumulate: int = 1
     learning_rate: float = 3e-3
@@ -179,6 +192,7 @@ class Settings:
     evaluate_every: int = 100
     evaluate_rows: int = 128
     evaluate_at: tuple[int, ...] = (1, 4)
+    final_split: FinalSplit = "test"
     save_every: int = 200
     keep: int = 2
     threads: int = 1
@@ -192,12 +206,16 @@ class Settings:
             raise ValueError(f"expected a recipe with stages, got none in {self.recipe!r}; give at least one")
         # Types are pydantic's; ranges are checked here, so that a recipe in Python is checked too.
         least = dict.fromkeys(("batch_size", "accumulate", "threads", "log_every", "save_every", "keep"), 1)
-        for name, low in {**least, "max_steps": 0, "evaluate_every": 0, "evaluate_rows": 1}.items():
+        for name, low in {**least, "max_steps": 0, "max_tokens": 0, "evaluate_every": 0, "evaluate_rows": 1}.items():
             if getattr(self, name) < low:
                 raise ValueError(f"expected {name} >= {low}, got {getattr(self, name)}")
         for name, words in ENUMERATIONS.items():
             if getattr(self, name) not in get_args(words):
                 raise ValueError(_one_of(name, getattr(self, name)))
+        if self.max_steps and self.max_tokens:
+            raise ValueError(
+                f"expected max_steps or max_tokens, got both, {self.max_steps} and {self.max_tokens}; give one of them"
+            )
         if not 0 <= self.mixture <= 1:
             raise ValueError(f"expected mixture from 0 to 1, a share of steps, got {self.mixture}")
         if not self.task and not self.dataset:
@@ -210,8 +228,9 @@ class Settings:
 
     @property
     def num_steps(self) -> int:
-        """The number of optimiser steps of the whole run."""
-        return self.max_steps or sum(stage.steps for stage in self.stages)
+        """The number of optimiser steps of the whole run; with ``max_tokens`` the most that it could have."""
+        # of one token each
+        return self.max_tokens or self.max_steps or sum(stage.steps for stage in self.stages)
 
     def as_json(self) -> dict[str, object]:
         """Return the settings as values that JSON can hold; ``from_json`` reads them."""

@@ -26,6 +26,7 @@ class StatefulTrainer(Trainer):
     """
 
     restored: TrainingState | None = None
+    lr_scheduler: Any  # declared, because a type checker without transformers cannot infer it from the base class
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Save model and config as the Trainer does, without its pickle of the arguments, which nothing reads."""

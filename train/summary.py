@@ -7,7 +7,7 @@ which only print a finished run start fast.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class RoleScores(TypedDict):
@@ -36,6 +36,8 @@ class Evaluation(TypedDict, total=False):
     times: float
     commands: int
     spacing: int
+    split: str
+    loss_reveal: float
     accuracy_reveal: float
     accuracy_last_reveal: float
     kl: float
@@ -60,17 +62,23 @@ class EvaluationScores(TypedDict, total=False):
 
 
 class Final(EvaluationScores):
-    """``final.json``: the run's sizes beside its evaluations, which the first of several processes alone has."""
+    """``final.json``: the run's sizes beside its evaluations, which the first of several processes alone has.
+
+    ``max_tokens`` is there if the run had a budget of tokens.
+    """
 
     step: int
     tokens: int
+    max_tokens: NotRequired[int]
     parameters: int
     seconds: float
 
 
 def summary(final: Final) -> list[str]:
     """Return the lines that the terminal shows of a finished run: its sizes, then each evaluation."""
-    first = f"{final['parameters']} parameters, {final['step']} steps, {final['tokens']} tokens, {final['seconds']} s"
+    budget = f" (a budget of {final['max_tokens']})" if "max_tokens" in final else ""
+    first = f"{final['parameters']} parameters, {final['step']} steps, {final['tokens']} tokens{budget}, "
+    first += f"{final['seconds']} s"
     return [first, *_measurements(final)]
 
 

@@ -3,6 +3,8 @@
 The loss of a step is a weighted sum of two means, over its other tokens and over its reveal tokens, each over all rows
 of the step, on all processes and micro-batches, so that neither accumulation nor the number of processes changes the
 loss. ``settings`` says what the numbers are, ``batches`` makes the rows, ``progress`` has the callbacks.
+
+Over 400 lines, because what the Trainer asks of a step, in which order, and what of it a checkpoint keeps are one idea.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from trace_mine.train.models.language_model import SequenceModel
 from trace_mine.train.progress import StopOnSignal
 from trace_mine.train.settings import Settings
 from trace_mine.train.stateful_trainer import StatefulTrainer
+from trace_mine.train.token_budget import EndAtBudget, token_schedule
 from trace_mine.train.training_state import TrainerCounts
 
 log = logging.getLogger("trace-train")
@@ -72,6 +75,7 @@ class TraceTrainer(StatefulTrainer):
     Attributes:
         sums: [9] float64 on this process, since the last log: see ``Sum``.
         tokens: tokens trained on since the run began, padding left out, all processes together.
+        budget: tokens after which the run ends; 0: it ends after a number of steps.
         stopper: if set, the processes agree at each step whether any of them is to stop.
     """
 
@@ -103,7 +107,9 @@ class TraceTrainer(StatefulTrainer):
         self.curriculum: Curriculum | None = getattr(batches, "curriculum", None)
         # Reveal tokens that were right, and all, in ``sums`` up to the last step that the curriculum has taken in.
         self.judged: tuple[float, ...] = (0.0, 0.0)
-        self.tokens = 0
+        self.tokens, self.budget = 0, settings.max_tokens
+        if self.budget:
+            self.add_callback(EndAtBudget(self))
         self.seconds_before = self.cpu_seconds_before = 0.0
         self.started, self.cpu_started = time.monotonic(), time.process_time()
 
@@ -140,28 +146,44 @@ class TraceTrainer(StatefulTrainer):
         """
         self._judge_last_step()
         batches = []
-        for _ in range(num_batches):
+        # none if the run went on from a checkpoint of its last step
+        for _ in range(0 if self.budget and self.tokens >= self.budget else num_batches):
             batch = next(epoch_iterator, None)
             if batch is None:
                 break
             batches.append(batch)
         counts = torch.zeros(2, dtype=torch.float64)
+        tokens = 0
         for batch in batches:
             kinds = batch["kinds"][:, 1:].cpu()  # the first token of a row is never a target
             counts += torch.tensor([(kinds == OTHER).sum(), (kinds >= REVEAL).sum()], dtype=torch.float64)
-            # An estimate in several processes, whose rows may differ in padding: exact counts would need a gathering
-            # before the loop, and tokens are for display.
-            self.tokens += int((batch["kinds"] > PADDING).sum()) * self.args.world_size
+            tokens += int((batch["kinds"] > PADDING).sum())
         # A share of a step for each process, since sums are added over processes.
         self.sums[Sum.STEPS] += bool(batches) / self.args.world_size
         if self.args.world_size > 1:
             has_caught = self.stopper is not None and self.stopper.caught is not None
-            own = torch.cat([counts, torch.tensor([float(has_caught)], dtype=counts.dtype)]).to(self.args.device)
-            overall = self.accelerator.gather(own[None]).sum(0).cpu()  # type: ignore[union-attr]
-            counts = overall[:2]
+            own = torch.cat([counts, torch.tensor([float(has_caught), tokens], dtype=counts.dtype)])
+            overall = self.accelerator.gather(own.to(self.args.device)[None]).sum(0).cpu()  # type: ignore[union-attr]
+            counts, tokens = overall[:2], int(overall[3])
             if self.stopper is not None:
                 self.stopper.agreed = bool(overall[2])
+        self.tokens += tokens
         return batches, counts
+
+    @property
+    def is_done(self) -> bool:
+        """True once all steps of the run are done, or all its tokens."""
+        return self.tokens >= self.budget if self.budget else self.state.global_step >= self.settings.num_steps
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Make the schedule of the learning rate: the Trainer's own, or with a budget one that counts tokens."""
+        if self.budget and self.lr_scheduler is None:
+            used = self.optimizer if optimizer is None else optimizer
+            self.lr_scheduler = token_schedule(used, self.settings, self)  # type: ignore[arg-type]
+            self._created_lr_scheduler = True
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def _judge_last_step(self) -> None:
         """Tell the curriculum how many reveal tokens of the step before were right. Collective where that matters."""
@@ -255,6 +277,7 @@ class TraceTrainer(StatefulTrainer):
                 # rounded: shares such as 1/3 of three processes don't add up to a whole step exactly
                 "loss": sums[Sum.STEP_LOSS] / max(round(sums[Sum.STEPS]), 1),
                 "tokens": self.tokens,
+                **({"max_tokens": self.budget} if self.budget else {}),
                 "seconds": round(self.seconds(), 3),
                 "cpu_seconds": round(self.cpu_seconds(), 3),
                 "loss_reveal": sums[Sum.REVEAL_LOSS] / max(sums[Sum.REVEAL_TOKENS], 1),

@@ -14,6 +14,7 @@ Ours is what CPU tensors get: the C library where it was built (named in the out
 * sdpa: torch's causal scaled_dot_product_attention on q, k and v
 * lstm: torch.nn.LSTM of width H * d, its input and recurrent products included
 * decay, n=2: our op with log decay, and with two keys a step
+* by channel: the torch form of the rule with a decay for each channel of the keys
 
 The share of the peak counts the products of the chunked form only, not what the C library makes twice, against one
 1024 x 1024 float32 product. Exits with 1 where a ratio stays below its target.
@@ -36,6 +37,7 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from trace_mine.train.kernels import c_ops
+from trace_mine.train.kernels.channel_delta import channel_delta_rule
 from trace_mine.train.kernels.delta import delta_rule
 
 BATCH, TIME, HEADS = 32, 512, 4
@@ -88,6 +90,7 @@ def contenders(width: int) -> dict[str, tuple[Callable[..., Tensor], list[Tensor
     q, k = functional.normalize(q, dim=-1), functional.normalize(k, dim=-1)
     beta = 2 * torch.rand(BATCH, TIME, HEADS, generator=generator)
     log_decay = -torch.rand(BATCH, TIME, HEADS, generator=generator)
+    by_channel = -torch.rand(BATCH, TIME, HEADS, width, generator=generator)
     lstm = torch.nn.LSTM(HEADS * width, HEADS * width, batch_first=True)
     heads_first = [x.transpose(1, 2).contiguous() for x in (q, k, v, beta)]
     twice = [x.repeat_interleave(2, 1) for x in (k, v, beta)]
@@ -107,6 +110,7 @@ def contenders(width: int) -> dict[str, tuple[Callable[..., Tensor], list[Tensor
         "sdpa": (sdpa, heads_first[:3]),
         "lstm": (lambda x: lstm(x)[0], [v.flatten(2)]),
         "decay": (lambda *x: delta_rule(*x[:4], log_decay=x[4])[0], [q, k, v, beta, log_decay]),
+        "by channel": (lambda *x: channel_delta_rule(*x[:3], x[4], x[3])[0], [q, k, v, beta, by_channel]),
         "n=2": (two_keys, [q, *twice]),
         "naive chunks": (chunks, heads_first),
         "bmm loop": (bmm_loop, [q, k, v, beta]),

@@ -1,6 +1,6 @@
 """Whole models, forward and backward with the loss, in microseconds a token: interleaved rounds in one process.
 
-    python tests/benchmarks/bench_models.py
+    python tests/benchmarks/bench_models.py [MODEL ...]
 
 Models with a delta rule take a second turn with its torch form: what the C library is worth to a whole model.
 Width 128, 2 layers, MLP of 256 where the recipes have one, T = 256, B = 8, one thread.
@@ -27,10 +27,10 @@ def main() -> None:
     torch.set_num_threads(1)
     sizes = {"vocab_size": 64, "hidden_size": 128, "num_hidden_layers": 2, "num_heads": 4}
     models = {}
-    for name in MODELS:
+    for name in ["delta_net", *(each for each in sys.argv[1:] or MODELS if each != "delta_net")]:
         keys = {} if name in ("lstm", "gru") else {"intermediate_size": 256}
         models[name] = make_model(name, **sizes, **keys)
-        if "delta" in name:
+        if name in ("delta_net", "renormed_delta_net", "gated_delta_net", "delta_product"):
             models[f"{name}, torch form"] = slower = make_model(name, **sizes, **keys)
             for block in slower.blocks:
                 block.mixing.backend = "torch"

@@ -32,7 +32,6 @@ from what_is_in_a_row import key_of
 
 import trace_mine
 from trace_mine.tokenizer.encoded import encode_rows, token_sizes
-from trace_mine.train.batches import DatasetBatches
 from trace_mine.train.measure.tokens import token_losses
 from trace_mine.train.recipes import recipe
 from trace_mine.train.running import train
@@ -136,7 +135,7 @@ def table_of(
 
 
 def settings_for(options: argparse.Namespace, dataset: Path, seed: int) -> Settings:
-    """The recipe's settings for a dataset and a seed, with as many steps as its rows take for the tokens."""
+    """The recipe's settings for a dataset and a seed, with the budget of tokens."""
     settings = replace(
         recipe("mined", options.model),
         dataset=str(dataset),
@@ -145,9 +144,7 @@ def settings_for(options: argparse.Namespace, dataset: Path, seed: int) -> Setti
         evaluate_every=0,
         evaluate_rows=4,
     )
-    settings = override(settings, [*options.set, f"save_every={10**6}"])
-    lengths = [min(len(row.ids), settings.max_length) for row in DatasetBatches(settings).rows["train"]]
-    return replace(settings, max_steps=round(options.tokens / (settings.batch_size * statistics.mean(lengths))))
+    return override(settings, [*options.set, f"save_every={10**6}", f"max_tokens={options.tokens}"])
 
 
 def main() -> None:

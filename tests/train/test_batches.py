@@ -79,8 +79,15 @@ def test_rows_are_cut_at_the_length_and_only_longer_ones_are_counted(splits: dic
 
 def test_evaluations_take_the_test_split_before_validation(splits: dict[str, list]) -> None:
     assert dataset().evaluation_split == "test"
+    assert dataset("final_split=validation").evaluation_split == "validation"
     splits["test"] = []
     assert dataset().evaluation_split == "validation"
+
+
+def test_a_run_to_choose_from_does_not_fall_back_on_the_test(splits: dict[str, list]) -> None:
+    splits["validation"] = []
+    with pytest.raises(ValueError, match="expected rows in the split validation or held_out, got rows in train, test"):
+        dataset("final_split=validation")
 
 
 def test_a_dataset_that_is_held_out_as_a_whole_can_not_be_trained_on(splits: dict[str, list]) -> None:

@@ -17,7 +17,7 @@ from trace_mine.train.__main__ import main
 from trace_mine.train.models.keys import KEYS
 from trace_mine.train.recipes import BELIEF_MODELS, RECIPES, recipe
 from trace_mine.train.settings import ENUMERATIONS, Settings, as_yaml, from_json, merge, override, read_config
-from trace_mine.train.sweeps import runs_of, settings_of
+from trace_mine.train.sweeps import read_sweep, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = {name: words.__args__ for name, words in ENUMERATIONS.items()}
@@ -120,7 +120,7 @@ def test_exponents_are_numbers(text, value, tmp_path):
         return
     assert override(recipe("quick"), [f"learning_rate={text}"]).learning_rate == value
     (tmp_path / "s.yaml").write_text(f"- {{recipe: quick, set: {{learning_rate: {text}, model.norm_eps: {text}}}}}\n")
-    ((_, arguments),) = runs_of(tmp_path / "s.yaml")
+    ((_, arguments),) = read_sweep(tmp_path / "s.yaml").runs
     assert (settings_of(arguments).learning_rate, settings_of(arguments).model_keys["norm_eps"]) == (value, value)
 
 

@@ -12,7 +12,7 @@ from trace_mine.train.models.registry import MODELS, load_model, make_model  # n
 from trace_mine.train.rescaling import calibrate, rescaled  # noqa: E402
 
 torch.set_num_threads(1)
-MATRIX = ("delta_net", "gated_delta_net", "delta_product", "mamba2")
+MATRIX = ("delta_net", "gated_delta_net", "delta_product", "kimi_delta", "mamba2")
 
 
 def made(name, **keys):

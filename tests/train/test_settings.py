@@ -19,7 +19,7 @@ from trace_mine.train.batches import batches_of  # noqa: E402
 from trace_mine.train.models.registry import make_model  # noqa: E402
 from trace_mine.train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
 from trace_mine.train.settings import StageSettings, override  # noqa: E402
-from trace_mine.train.sweeps import run_sweep  # noqa: E402
+from trace_mine.train.sweeps import read_sweep, run_sweep  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,11 +67,11 @@ def test_the_transformer_has_the_steps_that_belief_takes_it():
 def test_an_edited_sweep_does_not_give_old_results(tmp_path):
     told = "- {recipe: quick, name: q, set: {max_steps: %d, model.hidden_size: 16, batch_size: 8, evaluate_rows: 8}}\n"
     (tmp_path / "s.yaml").write_text(told % 2)
-    assert run_sweep(tmp_path / "s.yaml", tmp_path / "out", 1) == 0
+    assert run_sweep(read_sweep(tmp_path / "s.yaml"), tmp_path / "out", 1) == 0
     assert json.loads((tmp_path / "out" / "q-s0" / "final.json").read_text())["step"] == 2
     (tmp_path / "s.yaml").write_text(told % 3)
     with pytest.raises(ValueError, match=r"expected .*q-s0 to be a run of .*s\.yaml's settings, got others"):
-        run_sweep(tmp_path / "s.yaml", tmp_path / "out", 1)
+        run_sweep(read_sweep(tmp_path / "s.yaml"), tmp_path / "out", 1)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_settings_are_judged_together_whatever_their_order():
 def test_a_sweep_s_set_is_a_mapping(tmp_path):
     (tmp_path / "s.yaml").write_text("- {recipe: quick, set: [max_steps=5]}\n")
     with pytest.raises(ValueError, match=r"expected set: \{name: value\}"):
-        run_sweep(tmp_path / "s.yaml", tmp_path / "out", 1)
+        run_sweep(read_sweep(tmp_path / "s.yaml"), tmp_path / "out", 1)
 
 
 @pytest.mark.slow

@@ -338,7 +338,8 @@ def test_a_checkpoint_of_an_older_version_goes_on(tmp_path, caplog):
 
 
 def test_the_last_steps_are_logged_and_a_finished_run_says_so(tmp_path, caplog):
-    running.train(tiny("log_every=5"), tmp_path / "run")
+    final = running.train(tiny("log_every=5", "final_split=none"), tmp_path / "run")
+    assert final["evaluations"] == [] and "rescaled" not in final
     assert [line["step"] for line in lines(tmp_path / "run")] == [5, 8]
     running.resume(tmp_path / "run")
     assert "was finished at step 8; nothing to do" in caplog.text

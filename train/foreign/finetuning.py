@@ -88,8 +88,9 @@ class ForeignModels:
         plain.to(device)
         rows = self.settings.evaluate_rows
         times = self.settings.evaluate_at if isinstance(self.data, ForeignTaskBatches) else (1,)
+        times = () if self.settings.final_split == "none" else times
         final["evaluations"] = [
-            evaluate_foreign(plain, self.data, rows=rows, split="test", times=each) for each in times
+            evaluate_foreign(plain, self.data, rows=rows, split=self.settings.final_split, times=each) for each in times
         ]
         write_foreign_card(folder, self.settings, final)
 

@@ -118,7 +118,7 @@ def forward(
         states[0] = initial_state.reshape(lanes, key_dim, value_dim)
     reads = q.new_empty(num_matrices, top + bottom, value_dim)
     written = values * betas
-    _scan_forward(
+    scan_forward(
         states,
         reads.view(num, lanes, top + bottom, value_dim),
         written.view(num, lanes, bottom, value_dim),
@@ -133,7 +133,7 @@ def forward(
     return Saved(keys, values, betas, rows, scores, inverse, states, written, weights, decays)
 
 
-def _scan_forward(
+def scan_forward(
     states: Tensor,
     reads: Tensor,
     written: Tensor,
@@ -206,7 +206,7 @@ def backward(
 ) -> None:
     """Compute the gradients of the inputs of `forward`, into `into`.
 
-    First `_scan_backward` runs through the chunks from the last to the first, for the gradients of U and of the states
+    First `scan_backward` runs through the chunks from the last to the first, for the gradients of U and of the states
     (dout -> dU -> d(reads) -> dS). All else is batched over the chunks: from those the gradients of scores, rows and
     keys, and of these those of q, k, v and beta. With decay, each factor exp(x) * y adds (its product) * (its gradient)
     to the gradient of x; x is a difference of cumulative log decays G, whose gradients sum to those of the log decays
@@ -228,7 +228,7 @@ def backward(
     dwritten = torch.bmm(scores[:, :top].transpose(1, 2), dreads[:, :top])
     dstates = torch.empty_like(states)
     dstates[num] = dstate.reshape(lanes, key_dim, value_dim)
-    _scan_backward(
+    scan_backward(
         dstates,
         dreads.view(num, lanes, top + bottom, value_dim),
         dwritten.view(num, lanes, bottom, value_dim),
@@ -274,7 +274,7 @@ def backward(
         into.initial_state.copy_(dstates[0].view(into.initial_state.shape))
 
 
-def _scan_backward(
+def scan_backward(
     dstates: Tensor,
     dreads: Tensor,
     dwritten: Tensor,
@@ -286,7 +286,7 @@ def _scan_backward(
     """Run through the chunks backwards: fill `dstates[:-1]` and the lower rows of `dreads`, in place.
 
     `dwritten` comes with the part of dU that the outputs give, and gets that of the next state added. Axes are those of
-    `_scan_forward`; `dstates[-1]` is the gradient of the final state.
+    `scan_forward`; `dstates[-1]` is the gradient of the final state.
     """
     top = rows.shape[2] - keys.shape[2]
     rows, inverse = rows.transpose(2, 3), inverse.transpose(2, 3)

@@ -50,7 +50,7 @@ class DeltaRule(torch.autograd.Function):
         out = q.new_empty(batch, all_chunks.padded_time, heads, v.shape[-1])
         state = q.new_empty(batch, heads, q.shape[-1], v.shape[-1])
         tensors: list[Tensor | None] = []
-        ctx.slabs = _slabs(q, k, v)
+        ctx.slabs = slabs(q, k, v)
         with torch.autocast(q.device.type, enabled=False):
             for slab in ctx.slabs:
                 decay = None if log_decay is None else log_decay[slab]
@@ -97,7 +97,7 @@ class DeltaRule(torch.autograd.Function):
         return *dinputs, None, None, None
 
 
-def _slabs(q: Tensor, k: Tensor, v: Tensor) -> list[slice]:
+def slabs(q: Tensor, k: Tensor, v: Tensor) -> list[slice]:
     """Cut the batch into slabs of sequences whose largest input has up to SLAB_BYTES; on a GPU it is one slab."""
     batch = len(q)
     size = max(1, batch)

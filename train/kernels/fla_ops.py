@@ -121,6 +121,28 @@ def delta_rule(
     return _pair(gated(q, k, v, log_decay, beta, scale=scale, initial_state=initial_state, output_final_state=True))
 
 
+def channel_delta_rule(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    erase: Tensor,
+    write: Tensor | None,
+    scale: float,
+    initial_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Compute `kernels.channel_delta.channel_delta_rule` on fp32 CUDA tensors by fla's kernels, one key a step.
+
+    Without ``write`` by the kernel of Kimi Delta Attention, with it by that of Gated DeltaNet-2.
+    """
+    options = {"scale": scale, "initial_state": initial_state, "output_final_state": True}
+    if write is None:
+        kda = _load("fla.ops.kda.chunk").chunk_kda
+        return _pair(kda(q, k, v, log_decay, erase, **options))
+    gated = _load("fla.ops.gdn2.chunk").chunk_gdn2
+    return _pair(gated(q, k, v, log_decay, erase, write, **options))
+
+
 def decayed_attention(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, scale: float, initial_state: Tensor | None
 ) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 A ``config.json`` that flash-linear-attention (fla) wrote loads here, and one written here loads there: keys that a
 class doesn't know are kept and written again, and values that mean a form of the model that is not here (``FORMS``:
-hybrid attention, other activations) are refused. ``initializer_range`` None, ``embedding_range`` and ``state_norms``
+other activations) are refused. ``initializer_range`` None, ``embedding_range`` and ``state_norms``
 are ours alone.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from transformers import PretrainedConfig
 
 from trace_mine.train.models import keys
+from trace_mine.train.models.attention_layers import AttentionSpec, attention_specs
 
 COMMON: dict[str, object] = {
     key: default for key, default in keys.defaults(keys.ModelKeys).items() if key != "tie_word_embeddings"
@@ -22,7 +23,6 @@ COMMON: dict[str, object] = {
 FORMS: dict[str, tuple[object, ...]] = {
     "hidden_act": ("swish", "silu"),
     "output_gate_activation": ("swish", "silu"),
-    "attn": (None,),
     "attnres_block_size": (None,),
 }
 """Keys of fla's -> the values that are implemented here. Others mean another model, and are refused."""
@@ -31,7 +31,8 @@ FORMS: dict[str, tuple[object, ...]] = {
 class SequenceConfig(PretrainedConfig):
     """The configuration of any model; its keys, given by name, are attributes.
 
-    ``own`` has the keys of a subclass that aren't keys of all models, with their defaults.
+    ``own`` has the keys of a subclass that aren't keys of all models, with their defaults. ``mixes`` says if some of
+    its layers may be attention (``attn``).
 
     Raises:
         ValueError: a number is out of range, widths don't divide into heads, or a form is asked for that is not here.
@@ -41,6 +42,7 @@ class SequenceConfig(PretrainedConfig):
     # what ``Trainer.predict`` leaves out of predictions: the logits stay
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values", "hidden_states", "hidden", "carry"]
     own: ClassVar[dict[str, object]] = {}
+    mixes: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: object) -> None:
         # transformers makes a dataclass of each subclass. To one without an __init__ of its own it gives the
@@ -79,6 +81,17 @@ class SequenceConfig(PretrainedConfig):
         for key, forms in FORMS.items():
             if getattr(self, key, forms[0]) not in forms:
                 raise ValueError(f"expected {key} to be {' or '.join(map(repr, forms))}, got {getattr(self, key)!r}")
+        if self.attn is not None and not self.mixes:
+            raise ValueError(f"expected no attn in a config of {self.model_type}, got {self.attn!r:.60}; leave it out")
+        self.attention_layers()
+
+    def attention_layers(self) -> dict[int, AttentionSpec]:
+        """Return layer -> its attention, of the layers that have one among recurrent ones.
+
+        Raises:
+            ValueError: as ``attention_specs``.
+        """
+        return attention_specs(self.attn, self.num_hidden_layers, self.hidden_size)
 
     @property
     def mlp_size(self) -> int:
@@ -141,6 +154,47 @@ class DeltaProductConfig(GatedDeltaNetConfig):
     own: ClassVar[dict[str, object]] = keys.own_defaults(keys.DeltaProductKeys)
 
 
+class KimiDeltaConfig(GatedDeltaNetConfig):
+    """The configuration of Kimi Delta Attention; ``model_type`` is fla's."""
+
+    model_type = "kda"
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.KimiDeltaKeys)
+
+    def check(self) -> None:
+        """See ``GatedDeltaNetConfig.check``: the bound of decays is given with ``safe_gate``, and negative."""
+        super().check()
+        if self.safe_gate != (self.lower_bound is not None) or (self.lower_bound or -1) >= 0:
+            raise ValueError(
+                f"expected safe_gate with a negative lower_bound, or neither, got {self.safe_gate} and "
+                f"{self.lower_bound}; give both, such as true and -5"
+            )
+
+
+class GatedDeltaNet2Config(GatedDeltaNetConfig):
+    """The configuration of Gated DeltaNet-2; fla has the layer, but no such model."""
+
+    model_type = "trace_gated_deltanet_2"
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.GatedDeltaNet2Keys)
+
+
+class RWKV7Config(SequenceConfig):
+    """The configuration of RWKV-7's time mixing in our blocks; fla's model of that type has others."""
+
+    model_type = "trace_rwkv7"
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.RWKV7Keys)
+
+    def check(self) -> None:
+        """See ``SequenceConfig.check``: heads divide the width, and ranks are positive."""
+        super().check()
+        if self.hidden_size % self.num_heads or self.hidden_size == self.num_heads:
+            raise ValueError(
+                f"expected hidden_size to be a larger multiple of num_heads={self.num_heads}, got {self.hidden_size}"
+            )
+        for key in ("decay_low_rank_dim", "a_low_rank_dim", "gate_low_rank_dim"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"expected {key} to be a positive whole number, got {getattr(self, key)!r}")
+
+
 class Mamba2Config(SequenceConfig):
     """The configuration of Mamba-2.
 
@@ -149,6 +203,7 @@ class Mamba2Config(SequenceConfig):
     """
 
     model_type = "mamba2"
+    mixes: ClassVar[bool] = False  # the names of its blocks' parameters have no place for attention's
     own: ClassVar[dict[str, object]] = keys.own_defaults(keys.Mamba2Keys)
 
     def __init__(self, **values: Any) -> None:
@@ -174,6 +229,7 @@ class TransformerConfig(SequenceConfig):
     """The configuration of the Transformer. A type of its own: fla's class can't be made without flash-attn."""
 
     model_type = "trace_transformer"
+    mixes: ClassVar[bool] = False
     own: ClassVar[dict[str, object]] = keys.own_defaults(keys.TransformerKeys)
 
     def check(self) -> None:
@@ -182,6 +238,53 @@ class TransformerConfig(SequenceConfig):
         if self.hidden_size % (2 * self.num_heads):
             raise ValueError(
                 f"expected hidden_size to be a multiple of 2 * num_heads={2 * self.num_heads}, got {self.hidden_size}"
+            )
+
+
+class PathAttentionConfig(SequenceConfig):
+    """The configuration of PaTH attention; ``model_type`` is fla's."""
+
+    model_type = "path_attn"
+    mixes: ClassVar[bool] = False
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.PathAttentionKeys)
+
+    def check(self) -> None:
+        """See ``SequenceConfig.check``: heads divide the width, and each has keys of its own."""
+        super().check()
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"expected hidden_size to be a multiple of num_heads={self.num_heads}, got {self.hidden_size}"
+            )
+        if self.num_kv_heads not in (None, self.num_heads):
+            raise ValueError(f"expected num_kv_heads to be num_heads={self.num_heads}, got {self.num_kv_heads!r:.60}")
+
+
+class PDSSMConfig(SequenceConfig):
+    """The configuration of PD-SSM."""
+
+    model_type = "trace_pd_ssm"
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.PDSSMKeys)
+
+    def check(self) -> None:
+        """See ``SequenceConfig.check``: there are states, and matrices to choose from."""
+        super().check()
+        for key in ("state_size", "num_transitions"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"expected {key} to be a positive whole number, got {getattr(self, key)!r}")
+
+
+class SLSTMConfig(SequenceConfig):
+    """The configuration of the sLSTM."""
+
+    model_type = "trace_slstm"
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.SLSTMKeys)
+
+    def check(self) -> None:
+        """See ``SequenceConfig.check``: heads divide the width."""
+        super().check()
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"expected hidden_size to be a multiple of num_heads={self.num_heads}, got {self.hidden_size}"
             )
 
 

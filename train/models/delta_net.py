@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trace_mine.train.kernels.delta import delta_rule, delta_rule_step
 from trace_mine.train.kernels.rescale import Rescale
 from trace_mine.train.models.config import SequenceConfig
-from trace_mine.train.models.layers import Carry, GatedRMSNorm, Mixer, ShortConv, heads, l2_norm
+from trace_mine.train.models.layers import Carry, GatedRMSNorm, Mixer, RMSNorm, ShortConv, heads, l2_norm
 
 
 class MatrixMixer(Mixer):
@@ -117,7 +117,7 @@ class DeltaNet(MatrixMixer):
             self.g_proj = nn.Linear(width, value_width, bias=False)
             self.o_norm: nn.Module = GatedRMSNorm(head_width, config.norm_eps)
         else:
-            self.o_norm = nn.RMSNorm(head_width, eps=config.norm_eps)
+            self.o_norm = RMSNorm(head_width, eps=config.norm_eps)
         self.o_proj = nn.Linear(value_width, width, bias=False)
 
     def forward(self, x: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.delta_net import MatrixMixer
-from trace_mine.train.models.layers import Carry, GatedRMSNorm, ShortConv, decay_parameters, heads, l2_norm
+from trace_mine.train.models.layers import Carry, GatedRMSNorm, RMSNorm, ShortConv, decay_parameters, heads, l2_norm
 
 
 class GatedDeltaNet(MatrixMixer):
@@ -52,7 +52,7 @@ class GatedDeltaNet(MatrixMixer):
             self.g_proj = nn.Linear(width, value_width, bias=False)
             self.o_norm: nn.Module = GatedRMSNorm(self.value_size, config.norm_eps)
         else:
-            self.o_norm = nn.RMSNorm(self.value_size, eps=config.norm_eps)
+            self.o_norm = RMSNorm(self.value_size, eps=config.norm_eps)
         self.o_proj = nn.Linear(value_width, width, bias=False)
 
     def forward(self, x: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry]:

@@ -30,6 +30,7 @@ class ModelKeys:
         embedding_range: standard deviation of the embeddings at the start; None means ``initializer_range``.
         state_norms: what ``trace_mine.train.rescaling.calibrate`` measured.
         tie_word_embeddings: the embedding is also the map from hidden to logits.
+        attn: layers of attention among recurrent ones, as ``attention_layers`` has it; None for none.
     """
 
     # forbid and strict: a key that no field has, 1 for True and "8" for 8 are the caller's mistakes
@@ -49,6 +50,7 @@ class ModelKeys:
     state_norms: Mapping[str, object] | None = None
     max_position_embeddings: int = 2_048
     tie_word_embeddings: bool = False
+    attn: Mapping[str, object] | list[Mapping[str, object]] | None = None
 
     def __post_init__(self) -> None:
         # config.SequenceConfig.check has the same rule, for folders that others wrote; here it answers --set at once,
@@ -126,6 +128,50 @@ class DeltaProductKeys(ModelKeys):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KimiDeltaKeys(ModelKeys):
+    """Keys of Kimi Delta Attention (KDA). As in Gated DeltaNet, but that outputs are always gated.
+
+    Attributes:
+        safe_gate, lower_bound: bound the logarithm of the decay from below; fla's kernels then take it as such.
+    """
+
+    expand_v: float = 1.0
+    head_dim: int = 32
+    num_v_heads: int | None = None
+    use_short_conv: bool = True
+    allow_neg_eigval: bool = False
+    conv_size: int = 4
+    safe_gate: bool = False
+    lower_bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatedDeltaNet2Keys(ModelKeys):
+    """Keys of Gated DeltaNet-2, as in KDA; ``allow_neg_eigval`` doubles the gates of erasing."""
+
+    expand_v: float = 1.0
+    head_dim: int = 32
+    num_v_heads: int | None = None
+    use_short_conv: bool = True
+    allow_neg_eigval: bool = False
+    conv_size: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RWKV7Keys(ModelKeys):
+    """Keys of RWKV-7; ``allow_neg_eigval`` doubles what is erased, as fla's form has not.
+
+    Attributes:
+        decay_low_rank_dim, a_low_rank_dim, gate_low_rank_dim: ranks of the maps to decays, rates of erasing and gates.
+    """
+
+    decay_low_rank_dim: int = 16
+    a_low_rank_dim: int = 16
+    gate_low_rank_dim: int = 32
+    allow_neg_eigval: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mamba2Keys(ModelKeys):
     """Keys of Mamba-2; ``num_heads`` follows from ``expand * hidden_size / head_dim``.
 
@@ -164,11 +210,55 @@ class TransformerKeys(ModelKeys):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathAttentionKeys(ModelKeys):
+    """Keys of PaTH attention.
+
+    Attributes:
+        num_kv_heads: None or ``num_heads``; heads of queries that share one of keys are not here.
+        use_forget_gate: scores of old keys fall by a gate of each step that depends on its input.
+        use_low_rank_w: make w through 32 channels.
+        use_w_shortconv, conv_size: convolve w over this many time steps. fla's model has 3 alone.
+        allow_neg_eigval: double beta, so that a key can be reflected; fla always does.
+    """
+
+    num_kv_heads: int | None = None
+    use_forget_gate: bool = False
+    use_low_rank_w: bool = True
+    use_w_shortconv: bool = True
+    conv_size: int = 3
+    allow_neg_eigval: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LSTMKeys(ModelKeys):
     """Keys of the LSTM. ``forget_bias`` is added to the forget gate's bias at the start; no MLP by default."""
 
     forget_bias: float = 1.0
     intermediate_size: int | None = 0  # a recurrent layer is as large as a mixer with its MLP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PDSSMKeys(ModelKeys):
+    """Keys of PD-SSM.
+
+    Attributes:
+        state_size: states N of a head.
+        num_transitions: matrices of a head's dictionary, of whose mixtures maps of states are made.
+        use_short_conv, conv_size: convolve what a layer sees over this many time steps.
+    """
+
+    state_size: int = 16
+    num_transitions: int = 8
+    use_short_conv: bool = True
+    conv_size: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SLSTMKeys(ModelKeys):
+    """Keys of the sLSTM: input and forget gates may see a short convolution of their input."""
+
+    use_short_conv: bool = True
+    conv_size: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +270,17 @@ class GRUKeys(ModelKeys):
 
 KEYS: dict[str, type[ModelKeys]] = {
     "transformer": TransformerKeys,
+    "path_attention": PathAttentionKeys,
     "delta_net": DeltaNetKeys,
     "renormed_delta_net": RenormedDeltaNetKeys,
     "gated_delta_net": GatedDeltaNetKeys,
     "delta_product": DeltaProductKeys,
+    "kimi_delta": KimiDeltaKeys,
+    "gated_delta_net_2": GatedDeltaNet2Keys,
+    "rwkv7": RWKV7Keys,
     "mamba2": Mamba2Keys,
+    "pd_ssm": PDSSMKeys,
+    "slstm": SLSTMKeys,
     "lstm": LSTMKeys,
     "gru": GRUKeys,
 }

@@ -20,8 +20,9 @@ from transformers.utils.generic import ModelOutput, can_return_tuple
 from trace_mine.train.models.arguments import RowLayout, layout_of, loss_arguments
 from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.folder_code import auto_map, write_module
-from trace_mine.train.models.layers import Carry, GatedMLP, Mixer, Tapped
+from trace_mine.train.models.layers import Carry, GatedMLP, Mixer, RMSNorm, Tapped
 from trace_mine.train.models.ragged import CarryCache, LayerAxes, Part, cut, filled, run_pieces
+from trace_mine.train.models.transformer import Attention
 
 
 @dataclass
@@ -56,10 +57,10 @@ class Block(Tapped, GradientCheckpointingLayer):
 
     def __init__(self, config: SequenceConfig, mixer: Mixer) -> None:
         super().__init__()
-        self.attn_norm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
+        self.attn_norm = RMSNorm(config.hidden_size, eps=config.norm_eps)
         self.attn = mixer
         if config.mlp_size:
-            self.mlp_norm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
+            self.mlp_norm = RMSNorm(config.hidden_size, eps=config.norm_eps)
             self.mlp = GatedMLP(config.hidden_size, config.mlp_size)
         self.has_mlp = config.mlp_size > 0
 
@@ -84,7 +85,7 @@ class MambaBlock(Tapped, GradientCheckpointingLayer):
 
     def __init__(self, config: SequenceConfig, mixer: Mixer) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
+        self.norm = RMSNorm(config.hidden_size, eps=config.norm_eps)
         self.mixer = mixer
 
     @property
@@ -103,14 +104,22 @@ AnyBlock = Block | MambaBlock
 
 
 class Backbone(nn.Module):
-    """Embeddings, blocks and a last norm, whose parameter has the name ``last_norm``."""
+    """Embeddings, blocks and a last norm, whose parameter has the name ``last_norm``.
+
+    All blocks have the mixer, but those that are attention by the config's ``attn``.
+    """
 
     def __init__(self, config: SequenceConfig, mixer: type[Mixer], block: type[AnyBlock], last_norm: str) -> None:
         super().__init__()
         self.embeddings: nn.Module = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList([block(config, mixer(config)) for _ in range(config.num_hidden_layers)])
+        specs = config.attention_layers()
+        mixers = [
+            Attention(config, specs[layer]) if layer in specs else mixer(config)
+            for layer in range(config.num_hidden_layers)
+        ]
+        self.layers = nn.ModuleList([block(config, each) for each in mixers])
         self.last_norm = last_norm
-        setattr(self, last_norm, nn.RMSNorm(config.hidden_size, eps=config.norm_eps))
+        setattr(self, last_norm, RMSNorm(config.hidden_size, eps=config.norm_eps))
 
     def forward(
         self, inputs: Tensor, carry: list[Carry] | None, residuals: list[Tensor] | None = None

@@ -12,10 +12,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trace_mine.train.kernels.conv import causal_conv
+from trace_mine.train.kernels import layer_ops
 from trace_mine.train.models.config import SequenceConfig
 
 Carry = dict[str, Any]  # Any: the values are tensors, tuples of them (the LSTM's) and the position
@@ -82,21 +81,32 @@ class ShortConv(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Convolve x [B, T, D] after the inputs ``state`` [B, W - 1, D] (None: zeros); return y and the new state."""
-        y, state = causal_conv(x, self.weight[:, 0], state=state)
-        return F.silu(y), state
+        return layer_ops.short_conv(x, self.weight[:, 0], state=state)
+
+
+class RMSNorm(nn.RMSNorm):
+    """torch's RMS norm of the last axis, with a weight, in one pass over memory on a CPU (``layer_ops``)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__(width, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Norm x [..., D]."""
+        assert self.eps is not None
+        return layer_ops.rms_norm(x, self.weight, self.eps)
 
 
 class GatedRMSNorm(nn.Module):
-    """RMS norm of the last axis, then the gate: ``norm(x) * weight * silu(gate)``."""
+    """RMS norm of the last axis, then the gate: ``norm(x) * weight * silu(gate)``, or the sigmoid of the gate."""
 
-    def __init__(self, width: int, eps: float) -> None:
+    def __init__(self, width: int, eps: float, gate: str = "silu") -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
+        self.eps, self.gate = eps, gate
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """Norm x [..., D] and gate it by gate [..., D]."""
-        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps) * F.silu(gate.to(x.dtype))
+        return layer_ops.gated_rms_norm(x, self.weight, gate, self.eps, self.gate)
 
 
 class GatedMLP(nn.Module):
@@ -110,7 +120,7 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x [..., D] to [..., D]."""
-        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        out: Tensor = self.down_proj(layer_ops.silu_product(self.gate_proj(x), self.up_proj(x)))
         return out
 
 
@@ -120,7 +130,7 @@ def l2_norm(x: Tensor) -> Tensor:
     Not half precision: with beta = 2 a key of length 1.001 makes transitions grow, and fp16 knows no finer steps.
     """
     x = x if x.dtype == torch.float64 else x.float()
-    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + L2_EPS)
+    return layer_ops.l2_norm(x, L2_EPS)
 
 
 def heads(x: Tensor, count: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trace_mine.train.kernels.conv import causal_conv
+from trace_mine.train.kernels import layer_ops
 from trace_mine.train.kernels.decayed import decayed_attention, decayed_attention_step
 from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.delta_net import MatrixMixer
@@ -27,8 +27,8 @@ class GroupNormGated(nn.Module):
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """Norm x [..., D] under a gate [..., D]."""
-        gated = heads(x * F.silu(gate), self.groups)
-        return F.rms_norm(gated, (gated.shape[-1],), None, self.eps).flatten(-2) * self.weight
+        gated = heads(layer_ops.silu_product(gate, x), self.groups)
+        return layer_ops.rms_norm(gated, None, self.eps).flatten(-2) * self.weight
 
 
 class Mamba2(MatrixMixer):
@@ -51,7 +51,7 @@ class Mamba2(MatrixMixer):
         self.in_proj = nn.Linear(
             config.hidden_size, self.inner + self.conv_width + self.num_heads, bias=config.use_bias
         )
-        # for its parameters' names; causal_conv does the work, also with a carry
+        # for its parameters' names; short_conv does the work, also with a carry
         self.conv1d = nn.Conv1d(
             self.conv_width, self.conv_width, config.conv_kernel, groups=self.conv_width, bias=config.use_conv_bias
         )
@@ -71,9 +71,10 @@ class Mamba2(MatrixMixer):
         carry, config = carry or {}, self.config
         after: Carry = {"position": carry.get("position", 0) + x.shape[1]}
         gate, mixed, step = self.in_proj(x).split([self.inner, self.conv_width, self.num_heads], -1)
-        mixed, after["conv"] = causal_conv(mixed, self.conv1d.weight[:, 0], self.conv1d.bias, state=carry.get("conv"))
+        weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
+        mixed, after["conv"] = layer_ops.short_conv(mixed, weight, bias, carry.get("conv"))
         groups = config.n_groups * config.state_size
-        inputs, keys, queries = F.silu(mixed).split([self.inner, groups, groups], -1)  # x, B, C, in fla's order
+        inputs, keys, queries = mixed.split([self.inner, groups, groups], -1)  # x, B, C, in fla's order
         shared = self.num_heads // config.n_groups
         q = self.tap("queries", heads(queries, config.n_groups).repeat_interleave(shared, dim=-2))
         k = self.tap("keys", heads(keys, config.n_groups).repeat_interleave(shared, dim=-2))

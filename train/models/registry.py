@@ -18,10 +18,16 @@ from trace_mine.train.models import config as configs
 from trace_mine.train.models.delta_net import DeltaNet, RenormedDeltaNet
 from trace_mine.train.models.delta_product import DeltaProduct
 from trace_mine.train.models.gated_delta_net import GatedDeltaNet
+from trace_mine.train.models.gated_delta_net_2 import GatedDeltaNet2
+from trace_mine.train.models.kimi_delta import KimiDelta
 from trace_mine.train.models.language_model import AnyBlock, MambaBlock, SequenceModel
 from trace_mine.train.models.layers import Mixer
 from trace_mine.train.models.mamba2 import Mamba2
+from trace_mine.train.models.path_attention import PathAttention
+from trace_mine.train.models.pd_ssm import PDSSM
 from trace_mine.train.models.recurrent import GRU, LSTM
+from trace_mine.train.models.rwkv7 import RWKV7
+from trace_mine.train.models.slstm import SLSTM
 from trace_mine.train.models.tensors import read_tensors
 from trace_mine.train.models.transformer import Attention
 
@@ -54,6 +60,27 @@ class GatedDeltaProductForCausalLM(SequenceModel):
     mixer_class: ClassVar[type[Mixer]] = DeltaProduct
 
 
+class KDAForCausalLM(SequenceModel):
+    """A language model of layers of Kimi Delta Attention."""
+
+    config_class: type[configs.SequenceConfig] = configs.KimiDeltaConfig
+    mixer_class: ClassVar[type[Mixer]] = KimiDelta
+
+
+class GatedDeltaNet2ForCausalLM(SequenceModel):
+    """A language model of Gated DeltaNet-2 layers."""
+
+    config_class: type[configs.SequenceConfig] = configs.GatedDeltaNet2Config
+    mixer_class: ClassVar[type[Mixer]] = GatedDeltaNet2
+
+
+class RWKV7MixerForCausalLM(SequenceModel):
+    """A language model whose layers mix over time as RWKV-7's do."""
+
+    config_class: type[configs.SequenceConfig] = configs.RWKV7Config
+    mixer_class: ClassVar[type[Mixer]] = RWKV7
+
+
 class Mamba2ForCausalLM(SequenceModel):
     """A language model of Mamba-2 layers; fla gives its parameters other names than the others'."""
 
@@ -72,6 +99,27 @@ class TransformerForCausalLM(SequenceModel):
     mixer_class: ClassVar[type[Mixer]] = Attention
 
 
+class PaTHAttentionForCausalLM(SequenceModel):
+    """A language model of layers of PaTH attention."""
+
+    config_class: type[configs.SequenceConfig] = configs.PathAttentionConfig
+    mixer_class: ClassVar[type[Mixer]] = PathAttention
+
+
+class PDSSMForCausalLM(SequenceModel):
+    """A language model of PD-SSM layers."""
+
+    config_class: type[configs.SequenceConfig] = configs.PDSSMConfig
+    mixer_class: ClassVar[type[Mixer]] = PDSSM
+
+
+class SLSTMForCausalLM(SequenceModel):
+    """A language model of sLSTM layers."""
+
+    config_class: type[configs.SequenceConfig] = configs.SLSTMConfig
+    mixer_class: ClassVar[type[Mixer]] = SLSTM
+
+
 class LSTMForCausalLM(SequenceModel):
     """A language model of LSTM layers."""
 
@@ -88,11 +136,17 @@ class GRUForCausalLM(SequenceModel):
 
 MODELS: dict[str, type[SequenceModel]] = {
     "transformer": TransformerForCausalLM,
+    "path_attention": PaTHAttentionForCausalLM,
     "delta_net": DeltaNetForCausalLM,
     "renormed_delta_net": RenormedDeltaNetForCausalLM,
     "gated_delta_net": GatedDeltaNetForCausalLM,
     "delta_product": GatedDeltaProductForCausalLM,
+    "kimi_delta": KDAForCausalLM,
+    "gated_delta_net_2": GatedDeltaNet2ForCausalLM,
+    "rwkv7": RWKV7MixerForCausalLM,
     "mamba2": Mamba2ForCausalLM,
+    "pd_ssm": PDSSMForCausalLM,
+    "slstm": SLSTMForCausalLM,
     "lstm": LSTMForCausalLM,
     "gru": GRUForCausalLM,
 }

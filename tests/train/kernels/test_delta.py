@@ -214,7 +214,7 @@ def test_uninitialised_memory_never_leaks(monkeypatch: pytest.MonkeyPatch, gated
 def test_slabs_of_sequences_change_nothing(monkeypatch: pytest.MonkeyPatch, slab_bytes: int) -> None:
     inputs = random_inputs(8, batch=5, time=17)
     monkeypatch.setattr(delta_function, "SLAB_BYTES", slab_bytes)
-    assert len(delta_function._slabs(*inputs[:3])) == (5 if slab_bytes == 1 else 3)
+    assert len(delta_function.slabs(*inputs[:3])) == (5 if slab_bytes == 1 else 3)
     assert compare(inputs, 1, backend="torch") < 1e-10
 
 

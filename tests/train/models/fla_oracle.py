@@ -10,6 +10,7 @@ import sys
 
 os.environ["TRITON_INTERPRET"] = "1"
 
+import safetensors.torch
 import torch
 from triton.runtime import autotuner
 
@@ -41,6 +42,7 @@ def numbers(*bounds):
 
 autotuner.Autotuner.run = run_first_config
 
+import fla.layers  # noqa: E402
 import fla.models  # noqa: E402
 
 for module_name, module in list(sys.modules.items()):
@@ -51,8 +53,24 @@ CLASSES = {
     "delta_net": "DeltaNetForCausalLM",
     "gated_delta_net": "GatedDeltaNetForCausalLM",
     "delta_product": "GatedDeltaProductForCausalLM",
+    "kimi_delta": "KDAForCausalLM",
+    "path_attention": "PaTHAttentionForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
 }
+LAYERS = {"gated_delta_net_2": "GatedDeltaNet2"}
+"""Models of which fla has the layer alone: they are put into the blocks of its KDA model, which are alike."""
+
+
+def model_of(name, keys):
+    """fla's model with first weights."""
+    if name not in LAYERS:
+        kind = getattr(fla.models, CLASSES[name])
+        return kind(kind.config_class(**keys))
+    model = fla.models.KDAForCausalLM(fla.models.KDAConfig(**keys))
+    told = {key: keys[key] for key in ("hidden_size", "head_dim", "num_heads", "num_v_heads", "allow_neg_eigval")}
+    for index, block in enumerate(model.model.layers):
+        block.attn = getattr(fla.layers, LAYERS[name])(**told, norm_eps=1e-6, layer_idx=index)
+    return model
 
 
 def logits_of(model, ids):
@@ -61,22 +79,27 @@ def logits_of(model, ids):
 
 def main():
     what, name, folder = sys.argv[1:]
-    kind = getattr(fla.models, CLASSES[name])
     told = json.load(open(f"{folder}/keys.json"))
     ids = torch.tensor(told["ids"])
     if what == "read":
-        model = kind.from_pretrained(folder)
+        if name in LAYERS:
+            model = model_of(name, json.load(open(f"{folder}/config.json"))).eval()
+            model.load_state_dict(safetensors.torch.load_file(f"{folder}/model.safetensors"))
+        else:
+            model = getattr(fla.models, CLASSES[name]).from_pretrained(folder)
         with torch.no_grad():
             torch.save({"logits": logits_of(model, ids)}, f"{folder}/told.pt")
         return
     torch.manual_seed(0)
-    config = kind.config_class(**told["keys"])
-    model = kind(config)
+    model = model_of(name, told["keys"])
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=0.2)
     model.save_pretrained(folder)
+    if name in LAYERS:
+        config = json.load(open(f"{folder}/config.json"))
+        json.dump({**config, "model_type": "trace_gated_deltanet_2"}, open(f"{folder}/config.json", "w"))
     logits = logits_of(model, ids)
     logits.square().mean().backward()
     gradients = {key: p.grad for key, p in model.named_parameters() if p.grad is not None}

@@ -39,6 +39,10 @@ CASES = [
             "allow_neg_eigval": True,
         },
     ),
+    ("kimi_delta", {"num_heads": 2, "head_dim": 16, "num_v_heads": 4, "allow_neg_eigval": True}),
+    ("gated_delta_net_2", {"num_heads": 2, "head_dim": 16, "num_v_heads": 4, "allow_neg_eigval": True}),
+    ("path_attention", {"num_heads": 2}),
+    ("path_attention", {"num_heads": 2, "use_forget_gate": True, "use_low_rank_w": False}),
     ("mamba2", {"head_dim": 16, "state_size": 16, "expand": 2}),
 ]
 

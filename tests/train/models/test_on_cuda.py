@@ -64,7 +64,10 @@ def test_steps_equal_forward_on_cuda(name: str) -> None:
     close(torch.stack(steps, 1), whole.cpu(), 5e-3)
 
 
-@pytest.mark.parametrize("name", ["delta_net", "gated_delta_net", "delta_product", "mamba2", "transformer", "lstm"])
+@pytest.mark.parametrize(
+    "name",
+    ["delta_net", "gated_delta_net", "delta_product", "kimi_delta", "mamba2", "transformer", "path_attention", "lstm"],
+)
 def test_bf16_is_near_fp32(name: str) -> None:
     model = model_of(name).cuda()
     ids = torch.randint(20, (4, 128), generator=torch.Generator().manual_seed(3)).cuda()

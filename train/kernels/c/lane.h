@@ -6,6 +6,9 @@
  * - Decays come as factors a_t = exp(log decay), and weights are running products of them, so nothing is exponentiated
  *   here and nothing divided. Rows are scaled after a product where that is the smaller matrix: diag(g) R S is
  *   diag(g) (R S).
+ * - With `erase` keys erase along e and decays are by channel (channel_chunks.py): rows are scaled by the running
+ *   products P of the decays and keys by 1 / P, so that a chunk is one without decay, whose state is scaled at its end.
+ *   Callers see to it that no P is so small that 1 / P overflows.
  * - If a backward pass is to come, the forward pass keeps what keys write and the state before every SEGMENT-th chunk;
  *   the backward pass computes the other states again (keeping all took 1.3 times as long at d = 64).
  *
@@ -19,7 +22,7 @@
 struct NAME(scratch) {
     REAL *rows, *keys, *keys_transposed, *scores, *weights, *state, *written, *kept, *reads, *values;
     REAL *state_transposed, *dstate, *dstate_transposed, *written_transposed, *dscores, *dwritten, *drows, *dkeys;
-    REAL *to_rows, *from_keys, *betas, *block;
+    REAL *to_rows, *from_keys, *betas, *products, *dlast, *block;
 };
 
 /* Allocates all matrices in one block, each from a cache line on and zeroed once: padding is never written after that,
@@ -54,6 +57,8 @@ static int NAME(allocate)(struct NAME(scratch) *s, const struct shape *shape)
         {&s->to_rows, 2 * KEYS},
         {&s->from_keys, KEYS},
         {&s->betas, KEYS},
+        {&s->products, KEYS * shape->keys_padded},
+        {&s->dlast, shape->keys_padded},
     };
     long count = 0, line = LINE / REAL_BYTES;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -70,8 +75,40 @@ static int NAME(allocate)(struct NAME(scratch) *s, const struct shape *shape)
     return 1;
 }
 
-/* Copies the chunk that begins at time step `step` into the scratch: rows = [scale q ; beta k] and keys = k. Beyond the
- * sequence's end all are zero: a key with beta 0 writes nothing, and a query of zeros reads zeros. */
+/* Scales the rows and keys of a chunk by the decays of each channel: products has P, a row for each time step. */
+static TARGET void NAME(scale_channels)(struct NAME(scratch) *s, const struct delta_problem *p,
+                                        const struct shape *shape, long batch, long head, long step)
+{
+    long padded = shape->keys_padded, per_step = p->per_step;
+    for (long t = 0; t < shape->steps; t++) {
+        REAL *row = s->products + t * padded;
+        const REAL *decay = (const REAL *)p->decay + ((batch * p->time + step + t) * p->heads + head) * p->key_dim;
+        for (long x = 0; x < padded; x++)
+            row[x] = (t ? row[x - padded] : 1) * (step + t < p->time && x < p->key_dim ? decay[x] : 1);
+        for (long x = 0; x < padded; x += LANES) {
+            VECTOR by = LOAD(row + x);
+            STORE(s->rows + t * padded + x, LOAD(s->rows + t * padded + x) * by);
+            for (long j = t * per_step; j < (t + 1) * per_step; j++) {
+                REAL *bottom = s->rows + (shape->top + j) * padded + x, *key = s->keys + j * padded + x;
+                STORE(bottom, LOAD(bottom) * by);
+                STORE(key, LOAD(key) / by);
+            }
+        }
+    }
+}
+
+/* Scales the rows of a state, or of its gradient, by the decay of their channels over the chunk. */
+static TARGET void NAME(scale_state)(struct NAME(scratch) *s, const struct shape *shape, REAL *state)
+{
+    const REAL *last = s->products + (shape->steps - 1) * shape->keys_padded;
+    for (long i = 0; i < shape->keys_padded; i++)
+        NAME(scaled)(state + i * shape->values_padded, state + i * shape->values_padded, last[i],
+                     shape->values_padded);
+}
+
+/* Copies the chunk that begins at time step `step` into the scratch: rows = [scale q ; beta k] and keys = k, or with
+ * `erase` e in the place of beta k. Beyond the sequence's end all are zero: a key with beta 0 writes nothing, and a query
+ * of zeros reads zeros. */
 static TARGET void NAME(pack)(struct NAME(scratch) *s, const struct delta_problem *p, const struct shape *shape,
                               long batch, long head, long step)
 {
@@ -79,7 +116,8 @@ static TARGET void NAME(pack)(struct NAME(scratch) *s, const struct delta_proble
     long left = p->time - step, steps = left < shape->steps ? left : shape->steps;
     const REAL *q = (const REAL *)p->q + ((batch * p->time + step) * p->heads + head) * width;
     long first = (batch * p->time + step) * per_step * p->heads + head;
-    const REAL *k = (const REAL *)p->k + first * width, *beta = (const REAL *)p->beta + first;
+    const REAL *k = (const REAL *)p->k + first * width, *beta = p->beta == NULL ? NULL : (const REAL *)p->beta + first;
+    const REAL *erase = p->erase == NULL ? NULL : (const REAL *)p->erase + first * width;
     for (long i = 0; i < steps; i++)
         NAME(scaled)(s->rows + i * padded, q + i * p->heads * width, (REAL)p->scale, width);
     if (steps < shape->top)
@@ -88,15 +126,17 @@ static TARGET void NAME(pack)(struct NAME(scratch) *s, const struct delta_proble
     for (long j = 0; j < KEYS; j++) {
         if (j < steps * per_step) {
             const REAL *key = k + j * p->heads * width;
-            s->betas[j] = beta[j * p->heads];
+            s->betas[j] = erase != NULL ? 1 : beta[j * p->heads];
             NAME(scaled)(s->keys + j * padded, key, 1, width);
-            NAME(scaled)(bottom + j * padded, key, s->betas[j], width);
+            NAME(scaled)(bottom + j * padded, erase != NULL ? erase + j * p->heads * width : key, s->betas[j], width);
         } else {
             s->betas[j] = 0;
             memset(s->keys + j * padded, 0, (size_t)padded * REAL_BYTES);
             memset(bottom + j * padded, 0, (size_t)padded * REAL_BYTES);
         }
     }
+    if (erase != NULL)
+        NAME(scale_channels)(s, p, shape, batch, head, step);
 }
 
 /* Fills weights, to_rows and from_keys for the chunk at `step`, and returns the factor by which the state decays over
@@ -106,7 +146,7 @@ static TARGET void NAME(pack)(struct NAME(scratch) *s, const struct delta_proble
 static TARGET REAL NAME(weigh)(struct NAME(scratch) *s, const struct delta_problem *p, const struct shape *shape,
                                long batch, long head, long step)
 {
-    const REAL *decay = p->decay;
+    const REAL *decay = p->erase == NULL ? p->decay : NULL;
     REAL factors[KEYS];
     for (long i = 0; i < shape->steps; i++)
         factors[i] = decay != NULL && step + i < p->time
@@ -167,7 +207,7 @@ static TARGET void NAME(forward)(struct NAME(scratch) *s, const struct delta_pro
 {
     long batch = lane / p->heads, head = lane % p->heads, width = p->value_dim;
     long keys = shape->keys_padded, values = shape->values_padded, top = shape->top;
-    int gated = p->decay != NULL;
+    int channels = p->erase != NULL, gated = p->decay != NULL && !channels;
     REAL *state = s->state, keep = 1;
     memset(state, 0, (size_t)(keys * values) * REAL_BYTES);
     for (long i = 0; i < p->key_dim && p->initial != NULL; i++)
@@ -207,6 +247,8 @@ static TARGET void NAME(forward)(struct NAME(scratch) *s, const struct delta_pro
         for (long i = 0; i < steps; i++)
             NAME(scaled)(out + i * p->heads * width, s->reads + i * values, 1, width);
         NAME(advance)(s, shape, state, state, written, keep, gated);
+        if (channels)
+            NAME(scale_state)(s, shape, state);
     }
     for (long i = 0; i < p->key_dim; i++)
         NAME(scaled)((REAL *)p->state + (lane * p->key_dim + i) * width, state + i * values, 1, width);
@@ -276,6 +318,39 @@ static TARGET void NAME(unpack)(struct NAME(scratch) *s, const struct delta_prob
     }
 }
 
+/* The same with `erase`: of q, e, k, v and of the log decays by channel. Each vector comes with P or 1 / P, so that the
+ * gradient of log P is the vector times its own gradient; dlast has that of the state's at the chunk's end. */
+static TARGET void NAME(unpack_channels)(struct NAME(scratch) *s, const struct delta_problem *p,
+                                         const struct shape *shape, long batch, long head, long step, long steps)
+{
+    long keys = shape->keys_padded, values = shape->values_padded, width = p->key_dim;
+    for (long t = steps - 1; t >= 0; t--) {
+        long q_at = (batch * p->time + step + t) * p->heads + head;
+        const REAL *by = s->products + t * keys, *row = s->rows + t * keys;
+        REAL *drow = s->drows + t * keys;
+        for (long x = 0; x < keys; x += LANES) {
+            VECTOR dlog = LOAD(s->dlast + x) + LOAD(row + x) * LOAD(drow + x);
+            STORE(drow + x, LOAD(drow + x) * LOAD(by + x));
+            for (long j = t * p->per_step; j < (t + 1) * p->per_step; j++) {
+                const REAL *erase = s->rows + (shape->top + j) * keys + x, *key = s->keys + j * keys + x;
+                REAL *derase = s->drows + (shape->top + j) * keys + x, *dkey = s->dkeys + j * keys + x;
+                dlog += LOAD(erase) * LOAD(derase) - LOAD(key) * LOAD(dkey);
+                STORE(derase, LOAD(derase) * LOAD(by + x));
+                STORE(dkey, LOAD(dkey) / LOAD(by + x));
+            }
+            STORE(s->dlast + x, dlog);
+        }
+        NAME(scaled)((REAL *)p->dq + q_at * width, drow, (REAL)p->scale, width);
+        NAME(scaled)((REAL *)p->ddecay + q_at * width, s->dlast, 1, width);
+        for (long j = t * p->per_step; j < (t + 1) * p->per_step; j++) {
+            long at = ((batch * p->time + step) * p->per_step + j) * p->heads + head;
+            NAME(scaled)((REAL *)p->derase + at * width, s->drows + (shape->top + j) * keys, 1, width);
+            NAME(scaled)((REAL *)p->dk + at * width, s->dkeys + j * keys, 1, width);
+            NAME(scaled)((REAL *)p->dv + at * p->value_dim, s->dwritten + j * values, 1, p->value_dim);
+        }
+    }
+}
+
 /* The backward pass over one lane, from the last chunk to the first. dstate is the gradient of the state after the
  * chunk at hand, first that of the final state, at the end that of the initial one. For each chunk: the state before
  * it, dU = (I + A)^-T (keys dstate + upper scores^T dout), from it the gradients of reads and scores, of rows and keys,
@@ -285,7 +360,7 @@ static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_pr
 {
     long batch = lane / p->heads, head = lane % p->heads, width = p->value_dim;
     long keys = shape->keys_padded, values = shape->values_padded, top = shape->top, rows = top + KEYS;
-    int gated = p->decay != NULL;
+    int channels = p->erase != NULL, gated = p->decay != NULL && !channels;
     REAL keep = 1;
     memset(s->dstate, 0, (size_t)(keys * values) * REAL_BYTES);
     for (long i = 0; i < p->key_dim; i++)
@@ -309,6 +384,8 @@ static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_pr
                     keep = NAME(weigh)(s, p, shape, batch, head, earlier * shape->steps);
                 NAME(advance)(s, shape, s->state + i * keys * values, s->state + (i + 1) * keys * values,
                               all_written + earlier * KEYS * values, keep, gated);
+                if (channels)
+                    NAME(scale_state)(s, shape, s->state + (i + 1) * keys * values);
             }
         }
         const REAL *state = s->state + within * keys * values;
@@ -316,6 +393,8 @@ static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_pr
         if (gated)
             keep = NAME(weigh)(s, p, shape, batch, head, step);
         NAME(score)(s, shape);
+        if (channels) /* from here on the chunk is one without decay */
+            NAME(scale_state)(s, shape, s->dstate);
 
         /* From here on s->reads holds the gradient of the reads: that of out on top, minus that of beta v below. */
         const REAL *dout = (const REAL *)p->dout + ((batch * p->time + step) * p->heads + head) * width;
@@ -346,13 +425,21 @@ static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_pr
         NAME(transpose)(s->dstate_transposed, s->dstate, keys, values);
         NAME(product)(s->drows, keys, s->reads, values, 1, s->state_transposed, keys, rows, keys, values, 0);
         NAME(product)(s->dkeys, keys, kept, values, 1, s->dstate_transposed, keys, KEYS, keys, values, 0);
+        for (long i = 0; i < keys && channels; i++) {
+            s->dlast[i] = NAME(dot)(state + i * values, s->dstate + i * values, values);
+            for (long j = 0; j < KEYS; j++)
+                s->dlast[i] += s->keys[j * keys + i] * s->dkeys[j * keys + i];
+        }
         if (gated)
             NAME(decay_gradient)(s, p, shape, batch, head, step, state, keep);
         for (long x = 0; x < rows * KEYS; x += LANES)
             STORE(s->dscores + x, LOAD(s->dscores + x) * LOAD(s->weights + x));
         NAME(product)(s->drows, keys, s->dscores, KEYS, 1, s->keys, keys, rows, keys, KEYS, 1);
         NAME(product)(s->dkeys, keys, s->dscores, 1, KEYS, s->rows, keys, KEYS, keys, rows, 1);
-        NAME(unpack)(s, p, shape, batch, head, step, steps);
+        if (channels)
+            NAME(unpack_channels)(s, p, shape, batch, head, step, steps);
+        else
+            NAME(unpack)(s, p, shape, batch, head, step, steps);
 
         if (gated)
             NAME(scaled)(s->dstate, s->dstate, keep, keys * values);

@@ -1,9 +1,9 @@
-/* lane.h for both number types at one level of instructions: delta.c includes this with LEVEL, TARGET, VECTOR_BYTES and
+/* BODY for both number types at one level of instructions: levels.h includes this with LEVEL, TARGET, VECTOR_BYTES and
  * TILE_ROWS set, and it unsets them. NAME(run) becomes run_LEVEL_float and run_LEVEL_double, and so do all others. */
 #define REAL float
 #define REAL_BYTES 4
 #define NAME(x) JOIN(x, LEVEL, float)
-#include "lane.h"
+#include BODY
 #undef REAL
 #undef REAL_BYTES
 #undef NAME
@@ -11,7 +11,7 @@
 #define REAL double
 #define REAL_BYTES 8
 #define NAME(x) JOIN(x, LEVEL, double)
-#include "lane.h"
+#include BODY
 #undef REAL
 #undef REAL_BYTES
 #undef NAME

@@ -1,19 +1,10 @@
 /* Products, triangular solves and transpositions of small matrices in cache, written once for every number type and
  * instruction set: lane.h includes this with REAL, REAL_BYTES, VECTOR_BYTES, TARGET, TILE_ROWS and NAME() set.
  *
- * Matrices are row-major and zero-padded: columns to whole cache lines, rows to multiples of 4. Vectors are the
- * compiler's own extension, so that speed doesn't depend on what an optimiser finds. Every function carries TARGET, the
- * inlined ones too, because GCC cuts wide vectors into narrow ones before it inlines.
+ * Matrices are row-major and zero-padded: columns to whole cache lines, rows to multiples of 4.
  */
 
-/* `vector` is aligned, for registers; `loose` is for memory at any address, of any type (may_alias). */
-typedef REAL NAME(vector) __attribute__((vector_size(VECTOR_BYTES)));
-typedef REAL NAME(loose) __attribute__((vector_size(VECTOR_BYTES), aligned(REAL_BYTES), may_alias));
-
-#define VECTOR NAME(vector)
-#define LANES ((long)(VECTOR_BYTES / REAL_BYTES))
-#define LOAD(from) ((VECTOR) * (const NAME(loose) *)(from))
-#define STORE(to, what) (*(NAME(loose) *)(to) = (what))
+#include "vectors.h"
 
 /* c = a b, or c += a b, for `rows` x `vectors` vectors of c that stay in registers. Entry (i, p) of a is at
  * a[i * a_row + p * a_column], so that a transposed left factor costs nothing. */
