@@ -21,7 +21,8 @@ class Claim:
     """A sentence with its verdict: ``text`` says the claim, ``source`` the place of the paper that makes it.
 
     ``seeds`` is the number of trained seeds behind the verdict, 0 where it was computed without training; ``evidence``
-    are the numbers in words.
+    are the numbers in words. ``groups`` are those of the plan whose runs the claim is about: several where it compares
+    models.
     """
 
     text: str
@@ -29,6 +30,7 @@ class Claim:
     verdict: str
     seeds: int
     evidence: str
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.verdict not in (HOLDS, DOES_NOT_HOLD, CANNOT_TELL):
@@ -37,7 +39,7 @@ class Claim:
             raise ValueError(f"expected a number of seeds, got {self.seeds}")
 
 
-def by_seeds(text: str, source: str, margins: Sequence[float], evidence: str) -> Claim:
+def by_seeds(text: str, source: str, margins: Sequence[float], evidence: str, groups: Sequence[str] = ()) -> Claim:
     """Judge a claim about training by one number a seed.
 
     ``margins``: by how much each seed meets the claim's inequality, beyond what the claim counts as a difference. A
@@ -58,12 +60,12 @@ def by_seeds(text: str, source: str, margins: Sequence[float], evidence: str) ->
     else:
         verdict = CANNOT_TELL
         evidence = f"{evidence} The seeds disagree."
-    return Claim(text=text, source=source, verdict=verdict, seeds=count, evidence=evidence)
+    return Claim(text=text, source=source, verdict=verdict, seeds=count, evidence=evidence, groups=tuple(groups))
 
 
-def cannot_tell(text: str, source: str, evidence: str, seeds: int) -> Claim:
+def cannot_tell(text: str, source: str, evidence: str, seeds: int, groups: Sequence[str] = ()) -> Claim:
     """Say that the ``seeds`` that were trained can't judge a claim; ``evidence`` says why."""
-    return Claim(text=text, source=source, verdict=CANNOT_TELL, seeds=seeds, evidence=evidence)
+    return Claim(text=text, source=source, verdict=CANNOT_TELL, seeds=seeds, evidence=evidence, groups=tuple(groups))
 
 
 def computed(text: str, source: str, is_so: bool, evidence: str) -> Claim:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from trace_mine.eval.claims import CANNOT_TELL, DOES_NOT_HOLD, HOLDS, Claim
 from trace_mine.eval.figures.base import Drawn, Figure, table_in_markdown
+from trace_mine.eval.rate_sweeps import SHARE
+from trace_mine.eval.tries import COLUMNS, Tries
 from trace_mine.tracer.visible import in_html, prose_in_markdown
 
 Drawings = Sequence[tuple[Figure, Drawn | None, float]]
@@ -49,8 +51,9 @@ class Facts:
     """The circumstances under which a report was made.
 
     ``seconds`` and ``training_seconds`` are wall time of this call alone; ``runs`` (name -> size) are all finished runs
-    of the plan, also those of earlier calls. ``skipped`` and ``failed`` are names of runs; ``versions`` those of
-    packages, None where one isn't installed; ``commit`` is None outside a clone.
+    of the plan, also those of earlier calls, and ``tries`` says what each of their groups was given. ``skipped`` and
+    ``failed`` are names of runs; ``versions`` those of packages, None where one isn't installed; ``commit`` is None
+    outside a clone.
     """
 
     budget: str
@@ -59,6 +62,7 @@ class Facts:
     jobs: int
     cores: int | None
     runs: Mapping[str, RunFacts]
+    tries: Mapping[str, Tries]
     skipped: Sequence[str]
     failed: Sequence[str]
     versions: Mapping[str, str | None]
@@ -119,6 +123,8 @@ def markdown(drawings: Drawings, facts: Facts) -> str:
             lines += [table_in_markdown(drawn.table)]
         recipe, paper = prose_in_markdown(figure.recipe), prose_in_markdown(figure.paper)
         lines += [f"*Recipe:* {recipe}. *In the paper:* {paper} *Drawn in* {seconds:.0f} s.", ""]
+    lines += ["## What models were given", "", chances(), ""]
+    lines += [table_in_markdown((COLUMNS, [tries.cells() for tries in facts.tries.values()]))]
     return "\n".join(lines)
 
 
@@ -128,6 +134,15 @@ def notes() -> str:
         "A verdict on trained models needs at least three seeds that agree; with fewer, or where they disagree, it "
         "says “can't tell”. Seeds 0 means computed, without training. “Does not hold” is said of these small models, "
         "budgets and lengths, not of the paper's."
+    )
+
+
+def chances() -> str:
+    """The paragraph above the table of what models were given, the same in every report."""
+    return (
+        "Models that learn one task have one budget of tokens and one curriculum. Of each the learning rate is the "
+        f"best of a sweep on validation sessions: one short run a rate, with {SHARE:.0%} of the tokens, of a seed of "
+        "its own. The best rate of a short run need not be that of a whole one."
     )
 
 
@@ -171,6 +186,9 @@ def page(out: Path, drawings: Drawings, facts: Facts) -> str:
             body.append(f"{''.join(f'<tr>{row}</tr>' for row in numbers)}</tbody></table>")
         small = f"Recipe: {figure.recipe}. In the paper: {figure.paper} Drawn in {seconds:.0f} s."
         body.append(f"<p class='small'>{in_html(small)}</p>")
+    given = ("".join(f"<td>{in_html(cell)}</td>" for cell in tries.cells()) for tries in facts.tries.values())
+    body.append(f"<h2>What models were given</h2><p>{in_html(chances())}</p>{table_head(*COLUMNS)}")
+    body.append(f"{''.join(f'<tr>{line}</tr>' for line in given)}</tbody></table>")
     # the sizes of all runs, by which a reader can judge what "does not hold" is worth
     rows = "".join(
         f"<tr><td>{in_html(name)}</td><td>{run.parameters:,}</td><td>{run.step:,}</td>"

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,9 @@ from trace_mine.eval import report, results
 from trace_mine.eval.figures import base
 from trace_mine.eval.figures import figures as chosen
 from trace_mine.eval.plan import PlannedRun, planned
+from trace_mine.eval.rate_sweeps import as_results, choices
 from trace_mine.eval.training import Trained, train_missing
+from trace_mine.eval.tries import tries_of, with_tries
 from trace_mine.train import run_folder
 
 log = logging.getLogger("trace-eval")
@@ -108,10 +110,13 @@ def draw_all(
 ) -> list[tuple[base.Figure, base.Drawn | None, float]]:
     """Draw and save figures, and write all their results into ``results.parquet`` and ``results.csv`` under ``out``.
 
+    Losses by learning rate are among the results, and claims say what models were given (``tries``).
+
     Returns (figure, the drawing or None where none of its runs is finished, seconds) for each. A figure is saved as
     soon as it is drawn, so that an interrupted call leaves those before.
     """
     bench = base.Bench(plan=plan, runs=out / "runs", rows=32 if fast else 64, fast=fast)
+    tries = tries_of(plan, bench.runs)
     drawings: list[tuple[base.Figure, base.Drawn | None, float]] = []
     for figure in wanted:
         began = time.monotonic()
@@ -123,9 +128,11 @@ def draw_all(
             log.warning("%s left out: none of the runs that it needs is finished (%s)", figure.name, missing)
             drawn = None
         if drawn is not None:
+            drawn = replace(drawn, claims=[with_tries(claim, tries) for claim in drawn.claims])
             base.save(figure, drawn, out / "figures")
         drawings.append((figure, drawn, time.monotonic() - began))
     rows = [row for _, drawn, _ in drawings if drawn is not None for row in drawn.rows]
+    rows += as_results(choices(bench.runs, plan))
     results.write(out / "results.parquet", rows)
     results.write(out / "results.csv", rows)
     return drawings
@@ -154,6 +161,7 @@ def facts(
         jobs=jobs,
         cores=os.cpu_count(),
         runs=runs,
+        tries=tries_of(plan, out / "runs"),
         skipped=trained.skipped,
         failed=list(trained.failed),
         versions=run_folder.versions(),
@@ -169,11 +177,14 @@ def draw_only(names: Sequence[str], out: Path) -> list[Path]:
     """
     # the longest plan: whatever somebody trained here may be drawn
     bench = base.Bench(plan=planned(gpu=True), runs=out / "runs")
+    tries = tries_of(bench.plan, bench.runs)
     paths = []
     for figure in chosen(names):
         log.info("drawing %s", figure.name)
         try:
-            paths += base.save(figure, figure.draw(bench), out / "figures")
+            drawn = figure.draw(bench)
+            claims = [with_tries(claim, tries) for claim in drawn.claims]
+            paths += base.save(figure, replace(drawn, claims=claims), out / "figures")
         except base.NothingTrained as missing:
             raise ValueError(
                 f"expected finished runs in {out / 'runs'} for {figure.name} ({missing}), got none; give --budget 10m"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trace_mine.eval.results import Where
@@ -85,7 +85,8 @@ def subject(folder: Path) -> Subject:
     run_folder.check_tokenizer(folder)
     # made from the settings again, and compared with the hashes in the folder: a task's code or a dataset may have
     # changed since, and then results would be of other sessions than the run's
-    batches = batches_of(settings)
+    # on the test, also of a run whose own evaluations left it alone because it was one to choose from
+    batches = batches_of(replace(settings, final_split="test"))
     run_folder.check_data(folder, batches)
     model = load_model(folder)
     model.eval()

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.eval.plan import PlannedRun
-from trace_mine.train import children, run_folder
+from trace_mine.eval.rate_sweeps import chosen, is_finished, rate_of, trials
+from trace_mine.train import children
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,20 +37,6 @@ class Trained:
             raise ValueError(f"expected every run under one outcome, got {', '.join(names)}")
 
 
-def is_finished(folder: Path, run: PlannedRun) -> bool:
-    """Tell if the folder holds this very run, finished.
-
-    Raises:
-        ValueError: the folder holds a run of other settings.
-    """
-    if not (folder / "run.json").is_file():
-        return False
-    if run_folder.settings_of(folder) != run.settings():
-        raise ValueError(f"expected {folder} to be a run of the plan's settings, got others; give another --out")
-    # the weights are written before the last measurement: a run that died between the two has no final.json yet
-    return (folder / "final.json").is_file() and (folder / "model.safetensors").is_file()
-
-
 def train_missing(
     runs: Sequence[PlannedRun],
     out: Path,
@@ -60,34 +47,59 @@ def train_missing(
 ) -> Trained:
     """Train runs in the order of the list, ``jobs`` processes at a time, each in the folder ``out/NAME``.
 
-    A run is begun while its expected time fits into what is left of ``seconds`` from now. Finished runs are kept as
-    they are, and interrupted ones go on from their last checkpoint. A process writes to ``out/NAME.log``; ``say`` gets
-    a line when a run begins and when it ends. At Ctrl-C the processes save and stop, and KeyboardInterrupt reaches the
-    caller.
+    A run is begun while its expected time fits into what is left of ``seconds`` from now; before the first one of a
+    group whose rate is to be chosen, the trials of its rates are trained. Finished runs are kept as they are, and
+    interrupted ones go on from their last checkpoint. A process writes to ``out/NAME.log``; ``say`` gets a line when a
+    run begins and when it ends. At Ctrl-C the processes save and stop, and KeyboardInterrupt reaches the caller.
     """
     out.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     finished: list[str] = []
     skipped: list[str] = []
     failed: dict[str, Path] = {}
-    lock = threading.Lock()  # threads that wait for a process each share the lists and the slowdown
+    lock = threading.Lock()  # threads that wait for a process each share the slowdown
     stop = threading.Event()
     # The largest ratio of measured to expected seconds so far. Expected times are of another machine, and on a busy one
     # a budget would be missed by the same factor. A list, since threads write to it.
     slowdown = [1.0]
 
-    def train_one(run: PlannedRun) -> None:
-        folder, log = out / run.name, out / f"{run.name}.log"
-        if is_finished(folder, run):
-            with lock:
-                finished.append(run.name)
-            return
+    settling = {run.group: threading.Lock() for run in runs}
+
+    def fits(expected: float) -> bool:
         # asked when a process is free, not at the begin: the runs before may have taken longer than expected
         left = seconds - (time.monotonic() - begun)
-        if stop.is_set() or run.expected * slowdown[0] > left:
-            with lock:
+        return not stop.is_set() and expected * slowdown[0] <= left
+
+    def train_one(run: PlannedRun) -> None:
+        settled = run
+        if run.rates:
+            with settling[run.group]:  # the first run's process tries the rates, the group's others wait for it
+                short = [each for each in trials(run).values() if not is_finished(out / each.name, each)]
+                if short and not fits(sum(each.expected for each in short) + run.expected):
+                    skipped.append(run.name)
+                    return
+                logs = [log for each in short if (log := train(each, tells_speed=False)) is not None]
+                if logs:
+                    failed[run.name] = logs[0]
+                    return
+                choice = chosen(out, run)
+                if choice is None:  # a trial was interrupted
+                    skipped.append(run.name)
+                    return
+                settled = run.at_rate(rate_of(choice, run))
+        if not is_finished(out / run.name, settled):
+            if not fits(run.expected):
                 skipped.append(run.name)
-            return
+                return
+            log = train(settled, tells_speed=True)
+            if log is not None:
+                failed[run.name] = log
+                return
+        finished.append(run.name)
+
+    def train(run: PlannedRun, *, tells_speed: bool) -> Path | None:
+        """Train a run, which tells how fast this machine is unless it is a short one; return its log if it failed."""
+        folder, log = out / run.name, out / f"{run.name}.log"
         say(f"training {run.name} (about {run.expected * slowdown[0]:.0f} s)")
         started = time.monotonic()
         # as a process of its own: torch's threads, its memory and a crash stay there
@@ -102,13 +114,11 @@ def train_missing(
                 children.command(*arguments), stdout=file, stderr=file, check=False, env=children.environment()
             ).returncode
         taken = time.monotonic() - started
-        with lock:
-            if code == 0:
-                finished.append(run.name)
+        if code == 0 and tells_speed:
+            with lock:
                 slowdown[0] = max(slowdown[0], taken / run.expected)
-            else:
-                failed[run.name] = log
         say(f"{run.name}: {'done' if code == 0 else f'failed with {code}, see {log}'} after {taken:.0f} s")
+        return log if code else None
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         try:

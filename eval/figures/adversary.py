@@ -75,6 +75,7 @@ def draw(bench: Bench) -> Drawn:
         f"{fair_rows} sessions drawn fairly. Largest KL by seed: {'; '.join(parts)}. The exact filter's is 0 on all of "
         f"them. The beam is greedy: harm at the last reveal may be below that on the way. The end of one: {example}"
     )
+    groups = bench.labels(NEEDS)
     claims = [
         by_seeds(
             f"A search finds sessions that hurt {label} more than the worst of about as many fair reveals",
@@ -82,6 +83,7 @@ def draw(bench: Bench) -> Drawn:
             [searched - fair for searched, fair in zip(values, fair_worst[label], strict=True)],
             f"Searched {numbers(values, 2)}; worst fair {numbers(fair_worst[label], 2)}; mean fair "
             f"{numbers(fair_means[label], 3)}.",
+            [groups[label]],
         )
         for label, values in worst.items()
     ]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from trace_mine.eval import results
 from trace_mine.eval.claims import Claim
 from trace_mine.eval.plan import PlannedRun
+from trace_mine.eval.rate_sweeps import is_finished
 from trace_mine.eval.results import Result
 from trace_mine.eval.subjects import Subject, subject
-from trace_mine.eval.training import is_finished
 from trace_mine.tracer.visible import prose_in_markdown
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ class Bench:
             if run.name in self._opened:
                 subjects.append(self._opened[run.name])
         return sorted(subjects, key=lambda each: each.seed)
+
+    def labels(self, names: Sequence[str]) -> dict[str, str]:
+        """The label of the finished runs of each of these groups -> the group."""
+        return {subject.label: name for name in names for subject in self.group(name)[:1]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

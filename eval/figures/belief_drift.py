@@ -209,6 +209,7 @@ def claims(drifts: Lines, holds: Lines) -> list[Claim]:
     made = []
     for stream, name in (("belief", "uniform"), ("sticky", "sticky")):
         of = {model: (stream, model, "") for model in (delta, gated, lstm)}
+        group = {delta: f"{stream}-delta", gated: f"{stream}-gated", lstm: f"{stream}-lstm"}
         for model, text, source in (
             (delta, "A plain DeltaNet's belief drifts beyond its trained length", "section 6"),
             (gated, "Linear recurrences drift as such: so does the gated rule's", "the paper's closing question"),
@@ -222,6 +223,7 @@ def claims(drifts: Lines, holds: Lines) -> list[Claim]:
                     [ratio - 1.3 for ratio in ratios],
                     f"Ratios {numbers(ratios, 2)}.",
                     [starts(drifts, of[model])],
+                    [group[model]],
                 )
             )
         # by label: other variants of these models would be named by what differs from the recipe
@@ -235,6 +237,7 @@ def claims(drifts: Lines, holds: Lines) -> list[Claim]:
                 [d - n for d, n in zip(far, nonlinear, strict=False)],
                 f"KL: DeltaNet {numbers(far)}; LSTM {numbers(nonlinear)}.",
                 [starts(drifts, of[delta]), starts(drifts, of[lstm])],
+                [group[delta], group[lstm]],
             )
         )
         # facts stay true for long on sticky streams alone: on uniform ones no model was trained to keep them
@@ -247,24 +250,32 @@ def claims(drifts: Lines, holds: Lines) -> list[Claim]:
                     "not in the paper",
                     [g - 2 * d for d, g in zip(old, forgetting, strict=False)],
                     f"After {HOLDS[-1]} commands: DeltaNet {numbers(old)}; gated {numbers(forgetting)}.",
+                    [group[delta], group[gated]],
                 )
             )
         made.append(rescue(drifts, holds, of[delta], name))
     return made
 
 
-def of_learnt(text: str, source: str, margins: Sequence[float], evidence: str, at_trained: list[list[float]]) -> Claim:
+def of_learnt(
+    text: str,
+    source: str,
+    margins: Sequence[float],
+    evidence: str,
+    at_trained: list[list[float]],
+    groups: Sequence[str],
+) -> Claim:
     """Judge a claim by the seeds of which all models have a KL of at most LEARNT at the trained length.
 
-    ``at_trained`` has that KL for each compared model, seed by seed.
+    ``at_trained`` has that KL for each compared model, seed by seed; ``groups`` are these models' groups of the plan.
     """
     worst = [max(values) for values in zip(*at_trained, strict=False)]
     learnt = [margin for margin, kl in zip(margins, worst, strict=False) if kl <= LEARNT]
     if len(learnt) < len(margins):
         evidence += f" Not learnt at 1x (KL above {LEARNT:g}): {numbers([kl for kl in worst if kl > LEARNT])}."
     if margins and not learnt:
-        return cannot_tell(text, source, evidence, len(margins))
-    return by_seeds(text, source, learnt, evidence)
+        return cannot_tell(text, source, evidence, len(margins), groups)
+    return by_seeds(text, source, learnt, evidence, groups)
 
 
 def starts(lines: Lines, key: Key) -> list[float]:
@@ -295,13 +306,14 @@ def rescue(drifts: Lines, holds: Lines, key: Key, name: str) -> Claim:
         f"{numbers([with_rescale for _, with_rescale in far])}; old fact "
         f"{numbers([without for without, _ in old])} to {numbers([with_rescale for _, with_rescale in old])}.",
         [first],
+        [f"{key[0]}-delta"],
     )
 
 
 FIGURE = Figure(
     name="belief-drift",
     title="Drift against retention",
-    recipe="belief: n = 3 maybe-swaps (p = .1), reveal every 2, one token a command, 380 steps, uniform and sticky "
+    recipe="belief: n = 3 maybe-swaps (p = .1), reveal every 2, one token a command, 1.9 M tokens, uniform and sticky "
     "(.9) training streams; tested on the task's own streams at 1 to 16 times the length, and on facts left alone",
     paper="argues from representations that linear RNNs lose belief mass; no trained tracker is reported.",
     needs=NEEDS,

@@ -66,6 +66,7 @@ def draw(bench: Bench) -> Drawn:
         "not in the paper",
         [0.03 - max(pair) for pair in zip(delta, lstm, strict=False)],
         f"DeltaNet {numbers(delta)}; LSTM {numbers(lstm)}.",
+        ("belief-delta", "belief-lstm"),
     )
     return Drawn(figure=figure, rows=rows, caption=caption(losses, known_answers, errors), claims=[claim])
 
@@ -96,7 +97,7 @@ def mean_points(results: Sequence[Result], metric: str) -> Floats:
 FIGURE = Figure(
     name="calibration",
     title="How true beliefs are",
-    recipe="belief: n = 3 maybe-swaps (p = .1), reveal every 2, 380 steps, at 48 commands",
+    recipe="belief: n = 3 maybe-swaps (p = .1), reveal every 2, 1.9 M tokens, at 48 commands",
     paper="none: the paper trained no belief tracker.",
     needs=NEEDS,
     draw=draw,

@@ -63,6 +63,7 @@ def draw(bench: Bench) -> Drawn:
         "section 4",
         [a - b - 0.2 for a, b in zip(good, poor, strict=False)],
         f"[-1, 1]: {numbers(good)}; [0, 1]: {numbers(poor)}.",
+        NEEDS,
     )
     return Drawn(figure=figure, rows=rows, caption=caption, claims=[claim])
 
@@ -89,7 +90,7 @@ def write_numbers(axis: Axes, table: Floats) -> None:
 FIGURE = Figure(
     name="fig3",
     title="Longer and sparser than in training",
-    recipe="contrast (n = 3 swaps, one layer, 480 steps), evaluated over commands x spacing",
+    recipe="contrast (n = 3 swaps, one layer, 9.4 M tokens), evaluated over commands x spacing",
     paper="partial reveals every S commands teach state tracking; models are tested beyond the lengths they saw. (A "
     "grid of our own: the paper's figure of this number was not at hand.)",
     needs=NEEDS,

@@ -64,6 +64,7 @@ def draw(bench: Bench) -> Drawn:
         "section 4.1",
         margins,
         f"Share of beta above 1.9. {'; '.join(evidence)}.",
+        NEEDS[:1],
     )
     return Drawn(figure=figure, rows=rows, caption=caption, claims=[claim])
 

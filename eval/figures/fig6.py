@@ -88,12 +88,14 @@ def draw(bench: Bench) -> Drawn:
             "section 4.1, A.2",
             alone,
             "; ".join(evidence) + ".",
+            NEEDS,
         ),
         by_seeds(
             "The tracking head's keys need fewer principal components (90% of variance) than other heads'",
             "section 4.1",
             [float(value) for value in fewer],
             f"Fewer by {numbers([float(value) for value in fewer], 0)}.",
+            NEEDS,
         ),
     ]
     return Drawn(figure=figure, rows=rows, caption=caption, claims=claims)

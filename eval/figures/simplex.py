@@ -6,6 +6,7 @@ the prediction as the other belief would.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,7 +86,8 @@ def draw(bench: Bench) -> Drawn:
         pushes = ((f"slope, {variant or 'along the probe'}", values) for variant, values in by_variant.items())
         lines += [(label, name, numbers(values, 2)) for name, values in pushes]
     table = ("model", "measured", "by seed"), lines
-    return Drawn(figure=figure, rows=rows, caption=caption, claims=claims(scores, controls, slopes), table=table)
+    made = claims(scores, controls, slopes, bench.labels(NEEDS))
+    return Drawn(figure=figure, rows=rows, caption=caption, claims=made, table=table)
 
 
 def draw_triangles(axes: AxesGrid, game: Game, probe: Probed, label: str) -> None:
@@ -101,8 +103,11 @@ def draw_triangles(axes: AxesGrid, game: Game, probe: Probed, label: str) -> Non
     axes[1].set_title(f"probed, R2 {probe.value:.2f}")
 
 
-def claims(scores: BySeed, controls: BySeed, slopes: dict[str, BySeed]) -> list[Claim]:
-    """Judge two claims of every model: its state lets the belief be read, and a push along the probe moves its law."""
+def claims(scores: BySeed, controls: BySeed, slopes: dict[str, BySeed], groups: Mapping[str, str]) -> list[Claim]:
+    """Judge two claims of every model: its state lets the belief be read, and a push along the probe moves its law.
+
+    ``groups`` has the group of the plan of each label.
+    """
     readable = [
         by_seeds(
             f"The belief is linearly readable from the recurrent state of {label} (R2 above .5 and above the untrained "
@@ -111,6 +116,7 @@ def claims(scores: BySeed, controls: BySeed, slopes: dict[str, BySeed]) -> list[
             # above the untrained model too, whose state has R2 .38 to .68
             [min(v - 0.5, v - c - 0.1) for v, c in zip(values, controls[named(label, UNTRAINED)], strict=True)],
             f"R2 {numbers(values, 2)}; untrained {numbers(controls[named(label, UNTRAINED)], 2)}.",
+            [groups[label]],
         )
         for label, values in scores.items()
     ]
@@ -126,6 +132,7 @@ def claims(scores: BySeed, controls: BySeed, slopes: dict[str, BySeed]) -> list[
             f"Slope {numbers(of_label[''], 2)}; random {numbers(of_label['control: random'], 2)}, shuffled "
             f"{numbers(of_label['control: shuffled'], 2)}; the least norm {numbers(of_label['least norm'], 2)}, the "
             f"whole state exchanged {numbers(of_label['exchanged'], 2)}.",
+            [groups[label]],
         )
         for label, of_label in slopes.items()
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 4
+VERSION = 5
 SEED = 0
 AS_OF = "2026-11-15"
 """The date as of which the packages that programs import are chosen."""
@@ -16,7 +16,7 @@ RUNGS = {
     "games": "maybe-swaps of three variables: sessions of a game that no program of the other rungs contains",
     "seen": "functions with draws put into them, of repositories whose other functions are trained on",
     "unseen": "functions with draws put into them, of repositories that are never trained on",
-    "skip": "the same repositories under the view `skip`: loops and calls are commands, of which only the effect shows",
+    "skip": "the same repositories under the view `branch+skip`: loops and calls are commands whose effect alone shows",
     "inverse": "calls of the same repositories' functions whose arguments are hidden, and asked for by what they gave",
     "draws": "scripts that call functions which draw by themselves; nothing was put into them",
 }
@@ -80,7 +80,7 @@ SIZES = {
     "full": Size(
         games=3_000,
         held_out_games=300,
-        per_repository=80,
+        per_repository=120,
         unseen_per_repository=40,
         variants=2,
         sessions=4,

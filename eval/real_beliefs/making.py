@@ -129,7 +129,7 @@ def _commands(out: Path, size: Size, wheels: dict[str, Path], jobs: int) -> list
         "games": [*synth, *games],
         "seen": [*mine, *seen, "--view", "branch", *edited, *of_seen, *common, "--split-by", "function"],
         "unseen": [*mine, *unseen, "--view", "branch", *edited, *of_unseen, *common],
-        "skip": [*mine, *unseen, "--view", "skip", *edited, *of_unseen, *common],
+        "skip": [*mine, *unseen, "--view", "branch+skip", *edited, *of_unseen, *common],
         # no edits: what is hidden are the arguments, with the law of the repository's own calls
         "inverse": [*mine, *unseen, "--view", "inverse", *windows, *of_unseen, "--as-of", ladder.AS_OF, *common],
         "draws": [*mine, str(_scripts(out)), *drawn, *common, "--sessions", str(size.sessions)],

@@ -16,6 +16,12 @@ SEEN = (
     Package("rsa", "4.9.1", "68635866661c6836b8d39430f97a996acbd61bfa49406748ea243539fe239762"),
     Package("arrow", "1.4.0", "749f0769958ebdc79c173ff0b0670d59051a535fa26e8eba02953dc19eb43205"),
     Package("sqlglot", "30.30.0", "06c4c212a7868c7dcff0fd0fda348dd3c5cbad40137b3083a70ecdfe22921cf9"),
+    Package("inflect", "7.6.0", "9fefad5c0c174d8a38f8c33d3033817e38fca8475f7f226c62efc39d46c83e8a"),
+    Package("inflection", "0.5.1", "f38b2b640938a4f35ade69ac3d053042959b62a0f1076a5bbaa1b9526605a8a2"),
+    Package("mpmath", "1.4.1", "dc4f0ea2304480d4a9a48a94c1020571558ade522b44a6912efac63a586e140f"),
+    Package("multiset", "3.2.0", "d31c6737f537d326835b55be72d0b2e2cf368c874a58cc87879f349273841a1a"),
+    Package("natsort", "8.4.0", "4732914fb471f56b5cce04d7bae6f164a592c7712e1c85f9ef585e197299521c"),
+    Package("validators", "0.36.0", "c52ad00435e385b95fa4d6dd3081cb20c0660e7fd07b214523c8584dd2edba34"),
 )
 """Of these a part of the functions is trained on, and the other part asked about."""
 

@@ -60,7 +60,7 @@ def test_the_planted_head_is_the_one_found(head: int) -> None:
     assert max(near, key=lambda key: near[key]) == head
 
 
-@pytest.mark.parametrize("model", ["delta_net", "renormed_delta_net", "gated_delta_net", "delta_product"])
+@pytest.mark.parametrize("model", ["delta_net", "renormed_delta_net", "gated_delta_net", "delta_product", "kimi_delta"])
 def test_every_model_of_the_delta_family_is_read(model: str, tiny_subject: Callable) -> None:
     subject = tiny_subject("belief", model)
     sessions = sessions_of(subject.batches, commands=16, spacing=2, rows=2)

@@ -122,7 +122,7 @@ def fake_subject(rows: list[Encoded], is_right: list[list[bool]]) -> Subject:
 
     batches = object.__new__(DatasetBatches)
     batches.settings = SimpleNamespace(max_length=100)  # type: ignore[assignment]
-    batches.rows = {"test": rows}
+    batches.rows, batches.evaluated = {"test": rows}, ("test",)
     settings = SimpleNamespace(seed=0, task="")
     return Subject(run="r", label="m", seed=0, settings=settings, model=Model(), batches=batches)  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.corpus import __main__ as mining
 from trace_mine.corpus.synthetic.__main__ import main as synthesize
 from trace_mine.eval.mined import rows_of
 from trace_mine.eval.real_beliefs import making
@@ -40,11 +41,17 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
-    """The commands that are run; each leaves a small synthetic dataset where its own would be."""
+    """The commands that are run; each leaves a small synthetic dataset where its own would be.
+
+    What mines is taken by the command line, with all that it checks, up to the mining.
+    """
     commands: list[Sequence[str]] = []
+    monkeypatch.setattr(mining, "_mine", lambda *arguments, **options: None)
 
     def run(command: Sequence[str]) -> None:
         commands.append(command)
+        if command[1] == "trace_mine.corpus":
+            assert mining.main([*command[2:]]) == 0, command
         out = command[command.index("--out") + 1]
         assert synthesize([*GAME.split(), "--seed", str(len(commands)), "--out", out]) == 0
 
