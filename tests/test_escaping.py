@@ -185,7 +185,10 @@ def eval_facts(text: str) -> Any:
     facts = facts_class.__new__(facts_class)
     values: dict[str, Any] = {"budget": "1m", "seconds": 1.0, "training_seconds": 1.0, "jobs": 1, "cores": 1}
     values |= {"runs": {}, "skipped": (text,), "failed": (text,), "versions": {"x": text}, "commit": text}
-    for name, value in values.items():
+    choice = {"name": text, "learning_rate": 0.1, "metric": "kl", "split": text, "means": {"0.1": 1.0}, "left_out": []}
+    of_group = {"group": text, "rate": 0.1, "tokens": 1, "stages": (), "seeds": 1, "through": 1}
+    tries = evaluation("tries").Tries(choice={**choice, "at_edge": "", "runs": [text]}, **of_group)
+    for name, value in {**values, "tries": {text: tries}}.items():
         object.__setattr__(facts, name, value)
     return facts
 

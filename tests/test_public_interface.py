@@ -13,12 +13,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 import trace_mine
+from kept_jails import kept_jails
+from own_process import in_own_process
 from trace_mine.errors import CURES, OTHER_CURE
 from trace_mine.function_source import needed_names
 from trace_mine.literals import NotLiteralError, Speller
@@ -31,6 +34,12 @@ NAMES = sorted(set(trace_mine.__all__) - {"__version__"})
 OF_RUNS = ("load_model", "load_tokenizer", "register_auto_classes")
 """Names whose examples open a run, and so need the extra [train]."""
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_jails() -> Iterator[None]:
+    with kept_jails():
+        yield
 
 
 # what is found
@@ -110,7 +119,8 @@ def documented(name: str) -> doctest.DocTest:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dataset and the run that the examples open."""
     folder = tmp_path_factory.mktemp("workplace")
-    trace_mine.mine("module:fractions", entries=["doctest"], limit=2, jobs=1, out=folder / "traces")
+    with in_own_process():
+        trace_mine.mine("module:fractions", entries=["doctest"], limit=2, jobs=1, out=folder / "traces")
     if importlib.util.find_spec("torch") is None:
         return folder
     from trace_mine.train.recipes import recipe
