@@ -15,7 +15,7 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.own_environment import environment_of
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 from trace_mine.tracer.script_world import world_of
-from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
+from trace_mine.tracer.scripts import decoded, import_folders, path_below, script_snippet
 from trace_mine.tracer.session import Tracer
 from trace_mine.tracer.views import View, parse_view, with_hidden_inputs
 
@@ -122,7 +122,10 @@ def run(
         allow_unsafe=allow_unsafe_sandbox,
     )
     drawn = None if chosen.hides else seed  # a view that hides draws decides them itself
-    snippet = script_snippet(text, name, arguments, in_folder=path is not None, stdin=typed, seed=drawn)
+    below = path_below(folder, path)
+    snippet = script_snippet(
+        text, name, arguments, in_folder=path is not None, below_root=below, stdin=typed, seed=drawn
+    )
     return traced(snippet, config, lenient=lenient)
 
 

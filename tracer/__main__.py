@@ -179,7 +179,7 @@ def command(
     """Runs a Python script in a sandbox and prints what happened as a REPL session that replays."""
     from trace_mine.tracer.run_result import as_object, is_failure, page_of, print_result
     from trace_mine.tracer.schema import Trace
-    from trace_mine.tracer.scripts import script_snippet
+    from trace_mine.tracer.scripts import path_below, script_snippet
     from trace_mine.tracer.session import Tracer, TracerConfig
     from trace_mine.tracer.summary import ScriptFacts, summary
 
@@ -234,7 +234,13 @@ def command(
         drawn = None if view.hides else seed
         if cells is None:
             snippet = script_snippet(
-                source, name, arguments or (), in_folder=world.folder is not None, stdin=typed, seed=drawn
+                source,
+                name,
+                arguments or (),
+                in_folder=world.folder is not None,
+                below_root=path_below(repository, script),
+                stdin=typed,
+                seed=drawn,
             )
         else:
             snippet = notebook_of(cells, name, arguments or (), tracer.run_source, stdin=typed, seed=drawn)

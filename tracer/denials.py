@@ -56,8 +56,8 @@ SYSTEM_FOLDERS = frozenset(
     ("bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv")
 ) | {"sys", "tmp", "usr", "var", "Users"}
 """The folders at the top of Linux systems, by their standard, in which a program expects what is not its own."""
-OWN_FOLDERS = (f"{SCRIPT_HOME}/", f"{tempfile.gettempdir()}/{SCRATCH_PREFIX}")
-"""How the paths of a program's own working folder begin: in a jail with a view of its own, and at level 2."""
+OWN_FOLDER_HERE = f"{tempfile.gettempdir()}/{SCRATCH_PREFIX}"
+"""How the path of a program's own working folder begins at level 2, where a jail has no view of its own."""
 
 
 def denial_in(text: str, *, copied: FolderCopy | None = None, kinds: Container[Kind] = KINDS) -> Denial | None:
@@ -123,9 +123,12 @@ def _is_outside(path: str, copied: FolderCopy | None) -> bool:
     That is so of a path of the system's, of one above the program's folder, and of one in that folder that the copy of
     it leaves out, or may leave out where not all that it leaves out is named.
     """
-    if path.startswith("/"):
-        return path.split("/")[1] in SYSTEM_FOLDERS and not path.startswith(OWN_FOLDERS)
     place = posixpath.normpath(path)
+    own = "" if copied is None else f"{SCRIPT_HOME}/{copied.content.name}/"
+    if own and place.startswith(own):
+        place = place.removeprefix(own)
+    elif place.startswith("/"):
+        return place.split("/")[1] in SYSTEM_FOLDERS and not place.startswith(OWN_FOLDER_HERE)
     if place == ".." or place.startswith("../"):
         return True
     if copied is None:

@@ -25,6 +25,8 @@ _reads_source = re.compile(
     r"|co_firstlineno|co_filename|tb_lineno|f_lineno|lineno|extract_tb|extract_stack|walk_tb|format_exc|format_tb"
     r"|format_exception|format_stack|print_exc|print_tb|print_stack|TracebackException|StackSummary)\b"
 )
+_goes_up = re.compile(r"""\bparents\b|\bpardir\b|["'/]\.\.["'/]""")
+_goes_up_once = re.compile(r"\bdirname\b|\.parent\b")
 
 
 def decoded(raw: bytes) -> str:
@@ -44,6 +46,20 @@ def may_read_input(source: str) -> bool:
 def reads_source(source: str) -> bool:
     """Return True if a program's text has a word by which programs look at their own source, files or line numbers."""
     return _reads_source.search(source) is not None
+
+
+def looks_above_its_folder(source: str) -> bool:
+    """Return True if a program seems to make a path above its own folder of ``__file__``, as those do that look for
+    their repository.
+
+    >>> looks_above_its_folder("ROOT = Path(__file__).resolve().parent.parent")
+    True
+    >>> looks_above_its_folder("DATA = Path(__file__).parent / 'data'")
+    False
+    """
+    if "__file__" not in source:
+        return False
+    return _goes_up.search(source) is not None or len(_goes_up_once.findall(source)) > 1
 
 
 def may_draw(source: str) -> bool:
@@ -70,6 +86,7 @@ def script_snippet(
     arguments: Sequence[str],
     *,
     in_folder: bool = False,
+    below_root: str = "",
     stdin: bytes | None = None,
     seed: int | None = None,
 ) -> Snippet:
@@ -83,6 +100,7 @@ def script_snippet(
         arguments: what stands after it on the command line.
         in_folder: the file ``name`` is there in the working folder (``TracerConfig.folder``), so that ``__file__`` is
             its path.
+        below_root: see ``starting_code``.
         stdin: what ``sys.stdin`` holds; None: nothing.
         seed: the generators of ``random`` (and numpy's, which it imports) begin with it, where the script seems to draw
             from them; None: draws differ from run to run.
@@ -97,7 +115,9 @@ def script_snippet(
     # Not parsed: this runs outside the sandbox, where a source that nests deeply could end the process. And a script
     # that does not compile is to get its SyntaxError inside, as any other outcome.
     futures = [f"from __future__ import {future}" for future in sorted(future_names(source))]
-    code = starting_code(source, name, arguments, futures=futures, in_folder=in_folder, stdin=stdin)
+    code = starting_code(
+        source, name, arguments, futures=futures, in_folder=in_folder, below_root=below_root, stdin=stdin
+    )
     if seed is not None:
         code += seeding_of(source, seed)
     lines = source.count("\n") + 1
@@ -121,6 +141,7 @@ def starting_code(
     futures: Sequence[str] = (),
     package: str = "",
     in_folder: bool = False,
+    below_root: str = "",
     stdin: bytes | None = None,
 ) -> str:
     """The silent code before a script's first command, after which it runs as if ``python`` had started it.
@@ -129,6 +150,9 @@ def starting_code(
         source, name, arguments, in_folder, stdin: as ``script_snippet`` takes them.
         futures: its future imports, as statements.
         package: the package that its relative imports begin at; empty: it is in none.
+        below_root: the script's path with ``/`` below a folder of ``sys.path``, its repository's. ``__file__`` is that
+            file where the script seems to look for what lies above it: the working folder is a copy of the script's
+            own folder, and has nothing of the repository above.
 
     Raises:
         ValueError: ``stdin`` is longer than MAX_INPUT_BYTES.
@@ -141,7 +165,11 @@ def starting_code(
     if package:
         code += f"__package__ = {package!r}\n"
     if in_folder:
-        code += f"__file__ = __import__('os').path.abspath({name!r})\n"
+        own = f"__import__('os').path.abspath({name!r})"
+        if "/" in below_root and looks_above_its_folder(source):
+            places = f"[__import__('os').path.join(folder, {below_root!r}) for folder in __import__('sys').path]"
+            own = f"next((file for file in {places} if __import__('os').path.isfile(file)), {own})"
+        code += f"__file__ = {own}\n"
     # at a prompt descriptor 0 has the session's own commands: a program that reads it finds a file there, maybe empty
     on_descriptor = _reads_descriptor.search(source) is not None
     if stdin is not None or on_descriptor:
@@ -214,6 +242,14 @@ def _input_of(stdin: bytes, *, on_descriptor: bool) -> str:
     # a text stream over bytes, as CPython's own: programs read ``sys.stdin.buffer`` too
     stream = f"__import__('io').TextIOWrapper(__import__('io').BytesIO({stdin!r}), 'utf-8', 'surrogateescape')"
     return f"__import__('sys').stdin = __import__('sys').__stdin__ = {stream}\n"
+
+
+def path_below(root: Path | None, script: Path | None) -> str:
+    """The script's path with ``/`` below ``root`` (a resolved path); empty where it does not lie there."""
+    if root is None or script is None:
+        return ""
+    place = script.resolve()  # resolved: CPython too follows a script's link before it takes the folder
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else ""
 
 
 def import_folders(root: Path, script: Path | None) -> tuple[str, ...]:

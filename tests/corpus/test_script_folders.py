@@ -27,6 +27,8 @@ FILES = {
     "tools/__init__.py": "",
     "tools/part.py": "VALUE = 3\n",
     "tools/__main__.py": "from .part import VALUE\nprint(VALUE)\n",
+    "jobs/above.py": "from pathlib import Path\nROOT = Path(__file__).resolve().parent.parent\n"
+    "print((ROOT / 'data.csv').read_text(), Path('above.py').exists(), (ROOT / 'jobs') == Path(__file__).parent)\n",
     "only.py": "def f(): ...\n",
     "scripts.yaml": "- {path: asks.py, stdin: Ada}\n- {path: asks.py, name: again, stdin: Bo}\n"
     '- {path: counts.py, arguments: [41]}\n- {path: "\\e[31mnowhere.py"}\n',
@@ -61,23 +63,25 @@ def test_a_folder_of_scripts(tmp_path: Path, folder: Path) -> None:
     rows = {row["name"]: row for row in pq.read_table(tmp_path / "traces" / "data").to_pylist()}
     texts = {name: row["text"] for name, row in rows.items()}
     assert {*texts} == {
-        *("prints", "uses", "reads", "writes", "rolls", "asks.py#1", "again", "counts", "tools.__main__", "tour.ipynb")
+        *("prints", "uses", "reads", "writes", "rolls", "asks.py#1", "again", "counts", "tools.__main__", "tour.ipynb"),
+        "above",
     }
     assert stats["drops"] == {"bad_manifest": 1, "needs_arguments": 1, "needs_input": 1}
-    assert stats["found"] == stats["rows"] + stats["duplicates"] + sum(stats["drops"].values()) == 13
-    assert stats["files"]["roles"] == {"script": 10, "notebook": 1, "imported": 2, "definitions": 1, "module": 1}
+    assert stats["found"] == stats["rows"] + stats["duplicates"] + sum(stats["drops"].values()) == 14
+    assert stats["files"]["roles"] == {"script": 11, "notebook": 1, "imported": 2, "definitions": 1, "module": 1}
     told = " ".join(told.split())  # a terminal of 80 columns wraps
-    assert "15 .py and .ipynb files: 10 scripts, 1 notebook, 2 imported by others, 1 only definitions" in told
+    assert "16 .py and .ipynb files: 11 scripts, 1 notebook, 2 imported by others, 1 only definitions" in told
     assert "only.py (only definitions)" in told
     assert "loose: scripts.yaml:4: expected the path" in told and "\x1b" not in told
     assert "['a', 'b'] reads.py" in texts["reads"]
+    assert "a,b True True" in texts["above"], "its own folder to work in, and its repository above ``__file__``"
     assert "hello Ada" in texts["asks.py#1"] and "hello Bo" in texts["again"]
     assert "\n42\n" in texts["counts"] and "\n42\n" in texts["tour.ipynb"]
     assert rows["tour.ipynb"]["num_skipped"] == 1
     # what a row has is enough to run it again
     code, told = command("verify", tmp_path / "traces", "--sample", 20, "--repository", folder, "--json")
     report = json.loads(told)
-    assert (code, report["verified"], report["rows"]) == (0, 10, 10), report
+    assert (code, report["verified"], report["rows"]) == (0, 11, 11), report
 
 
 def test_a_script_that_is_named_brings_its_folder(tmp_path: Path, folder: Path) -> None:

@@ -172,6 +172,24 @@ def test_packages_of_a_src_folder_are_imported(tmp_path, folder: str, is_seen: b
     assert ("\n4\n" in f"{done.stdout}\n") == is_seen, done.stderr
 
 
+def test_a_script_finds_its_repository_above_its_own_file(tmp_path):
+    root = tmp_path / "repository"
+    (root / "jobs").mkdir(parents=True)
+    (root / "prices.txt").write_text("3 4")
+    script = root / "jobs" / "sum.py"
+    script.write_text(
+        "import os, inspect\nROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))\n"
+        "def first():\n    return open(os.path.join(ROOT, 'prices.txt')).read()\n"
+        "open('mine', 'w').close()\nprint(first(), os.listdir())\nprint(inspect.getsource(first))\n"
+    )
+    tmp_path.chmod(0o755)
+    done = trace_run("--root", root, script)
+    assert done.returncode == 0 and "3 4 ['mine', 'sum.py']\n" in done.stdout, done.stderr
+    assert "def first():\n    return open(" in done.stdout.partition("getsource")[2]
+    without = trace_run(script)  # its folder alone
+    assert "show its folder by --root DIR" in without.stderr, "what is above its folder there may be here"
+
+
 def test_a_session_that_does_not_replay_is_shown_with_the_command_that_differs(script):
     done = trace_run(script("import secrets\nprint(secrets.randbelow(10**9))\n"))
     assert done.returncode == 3

@@ -10,11 +10,10 @@ import ast
 import copy
 import importlib
 import io
-import os
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
@@ -139,11 +138,12 @@ def piece_file(index: int) -> str:
     return f"<piece {index}>"
 
 
-def compiled_file(program: Program, index: int) -> str:
-    """The file name that a native run compiles a piece under: a script's own file where it has one, by which its source
-    is found (``inspect.getsource``), and which tracebacks show.
+def compiled_file(program: Program, index: int, namespace: Mapping[str, object]) -> str:
+    """The file name that a native run compiles a piece under: a script's own file where it has one (``__file__``, as
+    the set-up has bound it), by which its source is found (``inspect.getsource``), and which tracebacks show.
     """
-    return os.path.abspath(program.file) if program.file else piece_file(index)
+    file = namespace.get("__file__")
+    return file if program.file and isinstance(file, str) else piece_file(index)
 
 
 MAX_DECORATOR_LINES = 40

@@ -79,6 +79,7 @@ def _candidate(source: SourceText, place: ImportPlace, started: ScriptStart, dro
         futures=futures,
         package=(place.module or "").rpartition(".")[0],
         in_folder=True,  # each run begins in a copy of the script's folder
+        below_root=source.path,
         stdin=started.stdin,
     )
     return Candidate(

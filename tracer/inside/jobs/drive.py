@@ -111,7 +111,7 @@ def run(job: DriveJob, context: JobContext) -> End:
         unshown=job.unshown,
     )
     if job.from_file:
-        prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
+        prepared.sources.call(compiled_file(job.program, 0, namespace), piece_file(0))
     rules = _rules(job, context.limits.max_commands, prepared.sources)
     set_up = SessionSetUp(
         variables,

@@ -67,7 +67,10 @@ def run(job: NativeJob, context: JobContext) -> End:
     reseed(job.reseed, job.draws)  # after the set-up, which may draw: the pieces begin alike in each run
     names = frozenset(stored_names(job.program.pieces))
     # by the names that they are compiled under, those by which answers know them
-    files = {compiled_file(job.program, index): piece_file(index) for index in range(len(job.program.pieces))}
+    files = {
+        compiled_file(job.program, index, prepared.namespace): piece_file(index)
+        for index in range(len(job.program.pieces))
+    }
     compiled = {piece: file for file, piece in files.items()}  # the focus has the names of the answers
     # not registered with the sources: a native run must be what it would be without us
     lines = {file: piece.source.split("\n") for file, piece in zip(files, job.program.pieces, strict=False)}
