@@ -31,6 +31,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import trace_mine
+from trace_mine.tracer.parent_process import end_with_parent
 from trace_mine.tracer.visible import indented
 
 ExceptionTypes = tuple[type[Exception], ...]
@@ -129,7 +130,10 @@ def run_app(
       or what their attribute ``exit_code`` says;
     * a failed import, where ``extra`` is given, in one line that says to install this extra, and 2;
     * all others are our bugs and keep their traceback.
+
+    It ends with the command of ours that started it, if one did (``parent_process``).
     """
+    end_with_parent()
     command = get_command(app)
     command.params.append(_version_parameter(name))
     _pass_ready_values(command)

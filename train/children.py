@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import trace_mine
+from trace_mine.tracer.parent_process import environment_of_child
 
 
 def command(*arguments: str) -> list[str]:
@@ -31,11 +32,12 @@ def typed_command(num_processes: int) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment with the folder that holds ``trace_mine`` first on ``PYTHONPATH``.
+    """Return this process's environment with the folder that holds ``trace_mine`` first on ``PYTHONPATH``; a command
+    that has it ends with this process.
 
     A child needs the entry in a checkout that isn't installed, because ``command`` keeps the working folder off its
     path.
     """
     here = str(Path(trace_mine.__file__).resolve().parent.parent)
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return environment_of_child({**os.environ, "PYTHONPATH": os.pathsep.join(paths)})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from trace_mine.eval.real_beliefs.game_windows import with_windows
 from trace_mine.eval.real_beliefs.ladder import Package, Size
 from trace_mine.eval.real_beliefs.packages import DRAWN, SEEN, UNSEEN
 from trace_mine.eval.real_beliefs.questions import RevealQuestion, questions_of, write_questions
+from trace_mine.tracer.parent_process import environment_of_child
 
 FACTS = "benchmark.json"
 TRAINING = "training"
@@ -177,13 +179,13 @@ def _wheel_in(folder: Path, package: Package) -> Path | None:
 
 
 def _run(command: Sequence[str]) -> None:
-    """Run one command, whose progress goes where ours goes.
+    """Run one command, whose progress goes where ours goes, and which ends with this process.
 
     Raises:
         ValueError: it failed.
     """
     log.info("$ %s", " ".join(command))
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment_of_child(os.environ), check=False)
     if done.returncode:
         raise ValueError(f"expected {command[2]} to end well, got exit code {done.returncode}; its message is above")
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.main import get_command
 
 import trace_mine
 from trace_mine.tracer.command_line import ExitCode, _ReadyValues, make_app, num_bytes, run_app
+from trace_mine.tracer.parent_process import environment_of_child
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -185,3 +187,37 @@ def test_a_plain_command_line_needs_no_pydantic():
     program += "raise SystemExit('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "gone.py" in done.stderr, done.stderr
+
+
+SLEEPER = """
+import sys, time
+from trace_mine.tracer.command_line import make_app, run_app
+app = make_app()
+@app.command()
+def sleep():
+    print("begun", flush=True)
+    time.sleep(float(sys.argv[1]))
+    print("ended", flush=True)
+run_app(app, "trace-sleep", [])
+"""
+STARTER = """
+import os, subprocess, sys
+from trace_mine.tracer.parent_process import environment_of_child
+subprocess.run([sys.executable, "-c", *sys.argv[1:]], env=environment_of_child(os.environ))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_command_ends_with_the_one_that_started_it(number):
+    with subprocess.Popen([sys.executable, "-c", STARTER, SLEEPER, "60"], stdout=subprocess.PIPE, cwd=ROOT) as starter:
+        assert starter.stdout.readline() == b"begun\n"
+        starter.send_signal(number)
+        # both ends of the pipe are closed: the sleeper has it too
+        assert starter.communicate(timeout=30)[0] == b""
+    assert starter.returncode == -number
+
+
+def test_a_command_outlives_another_process_between_them():
+    shell = ["sh", "-c", '"$@" & sleep 0.1', "sh", sys.executable, "-c", SLEEPER, "1"]
+    done = subprocess.run(shell, capture_output=True, cwd=ROOT, env=environment_of_child(os.environ), check=True)
+    assert done.stdout == b"begun\nended\n"
