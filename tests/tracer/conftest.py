@@ -7,13 +7,14 @@ the jail is missing. The replayer has another hash seed, as in a jail.
 from __future__ import annotations
 
 import json
+import logging
 import marshal
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -378,6 +379,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(autouse=True)
-def settings_of_another_program() -> None:
-    """A program's settings are those since its start: those of an earlier test's are none of its business."""
+def settings_of_another_program() -> Iterator[None]:
+    """A program's settings are those since its start: those of an earlier test's are none of its business. Nor are the
+    loggers of this process, with their handlers: hundreds, once other tests have imported torch and its like.
+    """
+    settings.forget()
+    loggers = logging.root.manager.loggerDict
+    before = {**loggers}
+    loggers.clear()
+    yield
+    loggers.clear()
+    loggers.update(before)
     settings.forget()

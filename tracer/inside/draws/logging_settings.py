@@ -115,14 +115,14 @@ class LoggingSettings:
         held = self._loggers
         if held is None or not held.is_all(members):
             held = self._loggers = _Loggers.of(members)
+        look = held.look()
         if self._first is None:
-            configs = [(each, _config_of(each)) for each in held.loggers]
-            self._first = _First({**names}, configs, disable, _copied(levels))
+            self._first = _First({**names}, held, look, [*map(_config_of, held.loggers)], disable, _copied(levels))
         # by identity, in one comparison: this is asked at each snapshot
-        key = (held.ids, disable, *levels[0].values(), *levels[1].values(), held.key())
+        key = (held.ids, disable, *levels[0].values(), *levels[1].values(), look.key())
         if key == self._last[0]:
             return self._last[1]
-        differing = self._first.differing(names, held.loggers, disable, levels)
+        differing = self._first.differing(names, held, look, disable, levels)
         if differing is not None and differing.is_plain and len(self._plain) < MOST_KEPT:
             differing = self._plain.setdefault(key, differing)
         self._last = key, differing
@@ -143,18 +143,23 @@ class LoggingSettings:
         if [*manager.loggerDict.items()] != [*wanted_names.items()]:
             manager.loggerDict.clear()
             manager.loggerDict.update(wanted_names)
+        forgets = manager.disable != disable
         manager.disable = disable
         for held, kept in zip((members["_levelToName"], members["_nameToLevel"]), levels or first.levels, strict=True):
             held.clear()
             held.update(kept)
-        configs = {id(logger): (logger, config) for logger, config in [*first.configs, *others]}
-        for each in {id(logger) for logger, _ in [*differ_now, *others]}:  # all others are as at the start
-            logger, wanted = configs.get(each, (None, None))
-            if wanted is not None and not _is_same(_config_of(logger), wanted):
+        configs = {id(logger): config for logger, config in others}
+        # all that differ neither now nor then are as at the start
+        for logger in [*[logger for logger, _ in others], *[each for each, _ in differ_now if id(each) not in configs]]:
+            wanted = configs.get(id(logger)) or first.config_of(logger)
+            present_config = _config_of(logger)
+            if wanted is not None and not _is_same(present_config, wanted):
+                forgets = forgets or present_config[:3] != wanted[:3] or present_config[5] is not wanted[5]
                 held = vars(logger)
                 held["level"], held["propagate"], held["disabled"] = wanted[:3]
                 held["handlers"][:], held["filters"][:], held["parent"] = wanted[3:]
-        manager._clear_cache()  # of which levels are enabled
+        if forgets:
+            manager._clear_cache()  # of which levels are enabled
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,43 +190,78 @@ class _Loggers:
         root = members["root"]
         return self.ids == (id(root), *map(id, root.manager.loggerDict.values()))
 
-    def key(self) -> tuple[object, ...]:
-        """A value that is equal as long as no logger is changed."""
-        handlers, filters = [*map(_handlers_of, self.attributes)], [*map(_filters_of, self.attributes)]
-        return (
-            *map(_levels_of, self.attributes),
-            *map(id, map(_parent_of, self.attributes)),
-            *map(len, handlers),
-            *map(len, filters),
-            *map(id, chain.from_iterable(handlers)),
-            *map(id, chain.from_iterable(filters)),
+    def look(self) -> _Look:
+        """Read what the loggers are like now."""
+        held = self.attributes
+        return _Look(
+            [*map(_levels_of, held)],
+            [*map(id, map(_parent_of, held))],
+            [*map(_handlers_of, held)],
+            [*map(_filters_of, held)],
         )
 
 
 @dataclass(frozen=True, slots=True)
+class _Look:
+    """What the loggers of a ``_Loggers`` are like, in their order: (level, propagate, disabled), the parent's identity,
+    the lists of handlers and of filters.
+    """
+
+    levels: list[tuple[object, ...]]
+    parents: list[int]
+    handlers: list[list[object]]
+    filters: list[list[object]]
+
+    def key(self) -> tuple[object, ...]:
+        """A value that is equal as long as no logger is changed."""
+        return (
+            *self.levels,
+            *self.parents,
+            *map(len, self.handlers),
+            *map(len, self.filters),
+            *map(id, chain.from_iterable(self.handlers)),
+            *map(id, chain.from_iterable(self.filters)),
+        )
+
+
+@dataclass(slots=True)
 class _First:
     """How all stood at the start.
 
     Attributes:
         names: ``loggerDict``.
-        configs: loggers with their configurations.
+        held, look, configs: the loggers, what they were like, and their configurations.
         disable, levels: what holds for all loggers.
     """
 
     names: dict[str, Any]
-    configs: list[tuple[Any, Config]]
+    held: _Loggers
+    look: _Look
+    configs: list[Config]
     disable: object
     levels: tuple[dict[Any, Any], ...]
+    _places: dict[int, int] = field(init=False)
+    _aligned: tuple[object, list[object]] = (None, [])
+
+    def __post_init__(self) -> None:
+        self._places = {id(logger): place for place, logger in enumerate(self.held.loggers)}
+
+    def config_of(self, logger: object) -> Config | None:
+        """The configuration of a logger at the start; None of one that was not there."""
+        place = self._places.get(id(logger))
+        return None if place is None else self.configs[place]
 
     def differing(
-        self, names: dict[str, Any], loggers: list[Any], disable: object, levels: tuple[dict[Any, Any], ...]
+        self, names: dict[str, Any], held: _Loggers, look: _Look, disable: object, levels: tuple[dict[Any, Any], ...]
     ) -> LoggersDiffer | None:
-        first = {id(logger): config for logger, config in self.configs}
-        configs = [(logger, _config_of(logger)) for logger in loggers]
+        """How the loggers differ from the start, and what holds for all of them; None where nothing does."""
+        now = zip(
+            held.loggers, self._plain_ones(held), look.levels, look.parents, look.handlers, look.filters, strict=True
+        )
         others = [
-            (logger, config)
-            for logger, config in configs
-            if config[3] or config[4] or id(logger) not in first or not _is_same(first[id(logger)], config)
+            (logger, _config_of(logger))
+            for logger, plain, level, parent, handlers, filters in now
+            if handlers or filters or plain != (level, parent)
         ]
         has_names = [*names.items()] != [*self.names.items()]
         has_levels = levels != self.levels
@@ -229,6 +269,21 @@ class _First:
             return None
         parts = [*names.items()] if has_names else None, others, disable, _copied(levels) if has_levels else None
         return LoggersDiffer(parts, not any(config[3] or config[4] for _, config in others))
+
+    def _plain_ones(self, held: _Loggers) -> list[object]:
+        """For each logger its levels and its parent's identity at the start; None of one that was not there then, or
+        had handlers or filters.
+        """
+        if self._aligned[0] is not held:
+            known: list[object] = []
+            for logger in held.loggers:
+                place = self._places.get(id(logger))
+                is_plain = place is not None and not self.configs[place][3] and not self.configs[place][4]
+                known.append(
+                    (self.look.levels[place], self.look.parents[place]) if place is not None and is_plain else None
+                )
+            self._aligned = held, known
+        return self._aligned[1]
 
 
 def _copied(levels: tuple[dict[Any, Any], ...]) -> tuple[dict[Any, Any], ...]:
