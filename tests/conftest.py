@@ -5,6 +5,7 @@ that are skipped where an extra is not installed.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import re
 import shutil
@@ -48,6 +49,19 @@ def environments_of_the_tests() -> Generator[None, None, None]:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def without_loggers() -> Generator[None, None, None]:
+    """The loggers of this process are none of a program's that is followed in it, where they would be part of each
+    state: hundreds, with their handlers, once other tests have imported torch and its like.
+    """
+    loggers = logging.root.manager.loggerDict
+    before = {**loggers}
+    loggers.clear()
+    yield
+    loggers.clear()
+    loggers.update(before)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,6 @@ the jail is missing. The replayer has another hash seed, as in a jail.
 from __future__ import annotations
 
 import json
-import logging
 import marshal
 import os
 import signal
@@ -379,15 +378,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(autouse=True)
-def settings_of_another_program() -> Iterator[None]:
-    """A program's settings are those since its start: those of an earlier test's are none of its business. Nor are the
-    loggers of this process, with their handlers: hundreds, once other tests have imported torch and its like.
-    """
+def settings_of_another_program(without_loggers: None) -> Iterator[None]:
+    """A program's settings are those since its start: those of an earlier test's are none of its business."""
     settings.forget()
-    loggers = logging.root.manager.loggerDict
-    before = {**loggers}
-    loggers.clear()
     yield
-    loggers.clear()
-    loggers.update(before)
     settings.forget()

@@ -42,6 +42,8 @@ def assigned(draw: st.DrawFn) -> tuple[str, str | None, dict[str, object]]:
             told[each.name] = draw(st.sampled_from(WORDS[each.name]))
         elif each.type in VALUES and each.name not in ("recipe", "model", "task"):
             told[each.name] = draw(VALUES[each.type])
+    if "max_tokens" in told:
+        told.pop("max_steps", None)  # a run has one end
     base = recipe(name, model)
     for each in draw(st.lists(st.sampled_from(dataclasses.fields(KEYS[base.model])), max_size=3, unique=True)):
         if each.type in VALUES:

@@ -76,6 +76,11 @@ def test_rows_replay(name: str, parameters: dict[str, str]) -> None:
         assert failures(task.trace(index, seed=1, split="train", stage=SMALL)) == 0
 
 
+@pytest.fixture(autouse=True)
+def loggers_of_another_program(without_loggers: None) -> None:
+    """The second oracle runs in this process."""
+
+
 def engine_beliefs(trace: Trace, seconds: float = 60.0) -> list[dict[str, float]]:
     """The second oracle: the session's commands run by the merging interpreter, nothing of the filter."""
     install()
