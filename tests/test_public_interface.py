@@ -71,6 +71,7 @@ OF_EVERY_COMMAND = re.compile(
 )
 """Modules of ours that say what a command takes: the rooms themselves, and files of options."""
 LIGHT = {"trace_mine.tracer.visible", "trace_mine.tracer.command_line", "trace_mine.tracer.limits"} | {
+    "trace_mine.tracer.parent_process",  # the standard library's os and signal
     "trace_mine.tracer.atomic",  # the standard library's os and tempfile
     "trace_mine.tracer.views",
 }
