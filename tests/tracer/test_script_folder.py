@@ -9,6 +9,7 @@ import pytest
 
 from trace_mine.tracer import script_folder
 from trace_mine.tracer.script_folder import FolderCopy, copy_of
+from trace_mine.tracer.scripts import looks_above_its_folder
 
 
 def paths(copied: FolderCopy) -> list[str]:
@@ -91,3 +92,23 @@ def test_the_number_of_entries_is_bounded(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(copied.left_out) == script_folder.MAX_NAMED
     monkeypatch.setattr(script_folder, "MAX_LISTED", 15)
     assert any("entries" in reason for _, reason in copy_of(tmp_path).left_out)
+
+
+@pytest.mark.parametrize(
+    ("source", "does"),
+    [
+        ("ROOT = Path(__file__).resolve().parents[1]", True),
+        ("HERE = Path(__file__).parent\nROOT = HERE.parent", True),
+        ("root = os.path.dirname(os.path.dirname(__file__))", True),
+        ("root = os.path.join(os.path.dirname(__file__), os.pardir)", True),
+        ("root = os.path.join(os.path.dirname(__file__), '..', 'data')", True),
+        ("sys.path.append(os.path.dirname(__file__) + '/../lib')", True),
+        ("data = (Path(__file__) / '../../data.csv').resolve()", True),
+        ("data = Path(__file__).with_name('data.csv')", False),
+        ("data = os.path.join(os.path.dirname(__file__), 'data.csv')", False),
+        ("print('...', __file__)", False),
+        ("above = Path.cwd().parent.parent", False),
+    ],
+)
+def test_a_program_that_makes_a_path_above_its_own_file(source: str, does: bool) -> None:
+    assert looks_above_its_folder(source) == does
