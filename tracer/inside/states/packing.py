@@ -31,7 +31,11 @@ from typing import Any
 from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.settings import FELT
 from trace_mine.tracer.inside.states.footprints import drawing_functions, is_harmless
-from trace_mine.tracer.inside.states.snapshots import LIBRARY, CannotSnapshot, Globals, Namespace, Saving, Snapshots
+from trace_mine.tracer.inside.states.module_tables import LIBRARY, Tables
+from trace_mine.tracer.inside.states.records import CannotSnapshot
+from trace_mine.tracer.inside.states.snapshots import Snapshots
+from trace_mine.tracer.inside.states.start_names import Namespace
+from trace_mine.tracer.inside.states.state_pickler import Saving
 
 BITS = 24
 REST = (1 << BITS) - 1
@@ -186,7 +190,7 @@ class Packing:
         """The number of a snapshot that was packed before."""
         return self._packed.get(saved)
 
-    def _pack(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> int:
+    def _pack(self, variables: Namespace, module_globals: Tables, ambient: Ambient) -> int:
         variables = {name: value for name, value in variables.items() if name != "__builtins__"}
         parts = {name: made_of for name, value in variables.items() if (made_of := self.parts(value)) is not None}
         while True:

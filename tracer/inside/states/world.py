@@ -42,6 +42,7 @@ from trace_mine.tracer.inside.states.raised import some_traceback
 from trace_mine.tracer.inside.states.records import (
     LONGEST_ECHO,
     OURS,
+    CannotSnapshot,
     Mode,
     Oddity,
     Reach,
@@ -52,7 +53,7 @@ from trace_mine.tracer.inside.states.records import (
     State,
     StateResult,
 )
-from trace_mine.tracer.inside.states.snapshots import CannotSnapshot, Snapshots
+from trace_mine.tracer.inside.states.snapshots import Snapshots
 from trace_mine.tracer.inside.states.tables import Table, names_of_command
 from trace_mine.tracer.inside.syntax import doctext
 
