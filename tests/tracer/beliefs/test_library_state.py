@@ -47,6 +47,7 @@ class Tee:
         self.texts.append(text)
 tee = Tee()
 end = weakref.finalize(Tee, len, "x")
+end.atexit = False  # as this process may have registered that of ``weakref`` with C, which forgets it once it has run
 class Counting(logging.Handler):
     def emit(self, record):
         buffer.write("counted")
