@@ -348,7 +348,7 @@ def choices_of(commands: Commands, world: World, outcomes: Sequence[DrawnOutcome
         DrawMismatch: the session draws something else than was recorded.
     """
     choices: list[CommandChoice] = []
-    decider = Pinned(outcomes, laws=world.laws)
+    decider = Pinned(outcomes, laws=world.limits.laws)
 
     def run() -> None:
         with world.aside() as capture, using(decider):
