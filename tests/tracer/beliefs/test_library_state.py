@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -29,10 +29,10 @@ from trace_mine.tracer.inside.states.world import World
 
 SETUP = """
 import atexit, builtins, calendar, csv, decimal, gc, io, logging, math, mimetypes, os, random, signal, socket, sys
-import threading, warnings
+import threading, warnings, weakref
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
-for number in range(200):  # as a large library makes them; each counts, as the process of other tests has as many
+for number in range(40):  # as a library makes them; each counts, as the process of other tests has as many
     logging.getLogger(f"trace_mine_many.{number}")
 log = logging.getLogger("trace_mine_test_of_states")
 log.propagate = False
@@ -46,6 +46,8 @@ class Tee:
     def write(self, text):
         self.texts.append(text)
 tee = Tee()
+end = weakref.finalize(Tee, len, "x")
+end.atexit = False  # as this process may have registered that of ``weakref`` with C, which forgets it once it has run
 class Counting(logging.Handler):
     def emit(self, record):
         buffer.write("counted")
@@ -80,6 +82,8 @@ USES = (
     ("logging.disable(logging.disable.__defaults__[0] - {})", "logging.root.manager.disable"),
     ("atexit.register(tee.write, 'bye {}')", "(atexit._run_exitfuncs(), tee.texts)"),
     ("atexit.unregister(tee.write)", "tee.texts"),
+    ("atexit._run_exitfuncs()", "tee.texts"),
+    ("end.detach() and 0", "end.alive"),
     ("threading.Thread(target=len)", "threading.Thread(target=len).name"),
     ("ThreadPoolExecutor()", "ThreadPoolExecutor()._thread_name_prefix"),
     ("sys.path.append('nowhere{}')", "sys.path[-1:]"),
@@ -96,6 +100,8 @@ USES = (
     ("sys.stdout = old", "type(sys.stdout).__name__ == 'Tee'"),
 )
 """Command, with the number of its place in the way, and an expression that shows what it did."""
+LOOKS = [f"{number} {look}" for number, (_, look) in enumerate(USES)]
+LOOK_AT_ALL = "shown = [" + ", ".join(f"repr({look})" for _, look in USES) + "]"
 FAULTY = "del builtins.zap if"
 
 
@@ -138,10 +144,12 @@ def looks_in_fork(namespace: dict[str, object], way: list[int]) -> list[str]:
     return looks
 
 
+EACH_ALONE = [[use] for use in range(len(USES))] + [[]]
 WAYS = st.lists(st.lists(st.integers(0, len(USES) - 1), max_size=6), min_size=2, max_size=4)
 
 
 @given(ways=WAYS)
+@example(ways=EACH_ALONE)
 @hypothesis_settings(
     max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -154,18 +162,22 @@ def test_what_the_library_keeps_is_part_of_a_state(beginning: None, ways: list[l
         world = World(namespace, 0, lambda path: False, output_limit=100_000, max_seconds=60)
         session = {**namespace}
         before = looks_in_fork(session, [])
-        for way, looks in [*zip(ways, expected, strict=True)] * 2:
+        ends = []
+        for way in ways:
             state = world.start
             for place, use in enumerate(way):
                 (result,) = world.run(command_of(use, place), "exec", state).results
                 assert result.raised is None, (way, use)
                 state = result.state
-            for (_, look), wanted in zip(USES, looks, strict=True):
-                (result,) = world.run(f"shown = repr({look})", "exec", state).results
-                state = result.state  # to look may set a flag
-                # by a variable, as ``sys.stdout`` may be another one
-                (result,) = world.run("sys.stdout = old\nprint(shown)", "exec", state).results
-                assert result.text == wanted, (way, look)
+            ends.append(state)
+        # after all ways, so that the process is in another state than the one that is looked at
+        for way, state, looks in zip(ways, ends, expected, strict=True):
+            # all of them in one command, as in the fork: to look may set a flag
+            (result,) = world.run(LOOK_AT_ALL, "exec", state).results
+            # by a variable, as ``sys.stdout`` may be another one
+            (result,) = world.run("sys.stdout = old\nprint(*shown, sep=chr(10))", "exec", result.state).results
+            shown = result.text.split("\n")
+            assert dict(zip(LOOKS, shown, strict=True)) == dict(zip(LOOKS, looks, strict=True)), way
         assert looks_in_fork(session, []) == before, "the session's own run sees none of it"
     finally:
         sys.stdout = stream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random as real_random
 import sys
@@ -362,7 +363,7 @@ def real_log(x: float) -> float:
 def test_past_the_budget_the_belief_is_bounded() -> None:
     def narrow(seed: int, seconds: float, lazy: bool) -> World:
         world = make_world(seed, seconds, lazy)
-        world.max_paths = 8
+        world.limits = dataclasses.replace(world.limits, paths=8)
         return world
 
     commands = [("n = sum(random() < 0.3 for _ in range(6))", ""), ("print(n > 2)", "False")]

@@ -15,8 +15,7 @@ from trace_mine.tracer.inside.protocol.jobs import BeliefsJob
 from trace_mine.tracer.inside.states.beliefs import SessionBeliefs, beliefs_of, choices_of
 from trace_mine.tracer.inside.states.fork_watch import watch
 from trace_mine.tracer.inside.states.process_facts import hangs_on
-from trace_mine.tracer.inside.states.records import HangsOn
-from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
+from trace_mine.tracer.inside.states.records import CannotSnapshot, HangsOn
 from trace_mine.tracer.inside.states.world import World
 
 

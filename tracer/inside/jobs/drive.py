@@ -59,8 +59,7 @@ from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome, DriveJob, Piece
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.beliefs import SessionBeliefs, choices_of
 from trace_mine.tracer.inside.states.budget import spent_seconds
-from trace_mine.tracer.inside.states.records import Spent
-from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
+from trace_mine.tracer.inside.states.records import CannotSnapshot, Spent
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines

@@ -32,7 +32,7 @@ def run_path(job: PathJob, context: JobContext) -> End:
     watch_files()
     with watched(context):
         world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
-        decider = Guided(job.prefix, laws=world.laws)
+        decider = Guided(job.prefix, laws=world.limits.laws)
         with world.aside() as capture, using(decider):
             texts = [world.execute(source, "single", capture)[0] for source in job.commands]
     choices = tuple(

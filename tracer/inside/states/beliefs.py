@@ -30,8 +30,7 @@ from trace_mine.tracer.inside.protocol.choice_answers import (
 from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome
 from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.paths import RunsDisagree
-from trace_mine.tracer.inside.states.records import Refused, Spent
-from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
+from trace_mine.tracer.inside.states.records import CannotSnapshot, Refused, Spent
 from trace_mine.tracer.inside.states.state_laws import JointMass, StateLaw, StateLaws
 from trace_mine.tracer.inside.states.support import Impossible, Support
 from trace_mine.tracer.inside.states.windows import window_laws
@@ -349,7 +348,7 @@ def choices_of(commands: Commands, world: World, outcomes: Sequence[DrawnOutcome
         DrawMismatch: the session draws something else than was recorded.
     """
     choices: list[CommandChoice] = []
-    decider = Pinned(outcomes, laws=world.laws)
+    decider = Pinned(outcomes, laws=world.limits.laws)
 
     def run() -> None:
         with world.aside() as capture, using(decider):

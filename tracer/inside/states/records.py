@@ -62,6 +62,10 @@ class Spent(BaseException):
     """
 
 
+class CannotSnapshot(Exception):
+    """The namespace holds something that bytes can't carry; the message says what. See ``snapshots``."""
+
+
 OURS = Refused, Spent, OutputFull, DrawMismatch
 """Exceptions that a program raises only because it runs here. All else is its own, ``SystemExit`` included."""
 

@@ -16,8 +16,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.beliefs import OutputLaws, SessionBeliefs
 from trace_mine.tracer.inside.states.interpreter import TooMuch
 from trace_mine.tracer.inside.states.paths import RunsDisagree
-from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
-from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
+from trace_mine.tracer.inside.states.records import NEGLIGIBLE, CannotSnapshot, Refused, Spent, State
 from trace_mine.tracer.inside.states.support import Impossible, Mark, Outlook, Support
 from trace_mine.tracer.inside.states.world import World
 
