@@ -24,7 +24,15 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
-from trace_mine.tracer.inside.draws import ambient, exit_functions, patches_numpy, patches_world, resting
+from trace_mine.tracer.inside.draws import (
+    ambient,
+    exit_functions,
+    log_records,
+    patches_numpy,
+    patches_world,
+    readings,
+    resting,
+)
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.ambient import SEEDED
 from trace_mine.tracer.inside.program import Capture
@@ -54,6 +62,8 @@ def install() -> None:
         exit_functions.install()
         _install_imports()
     patches_numpy.install()
+    log_records.install()
+    readings.begin()
     ambient.forget()
 
 
@@ -221,5 +231,7 @@ def _install_imports() -> None:
                 resting.note_import(name)
             if name == "numpy.random":  # it is not there before the program imports it
                 patches_numpy.install()
+            elif name == "logging":
+                log_records.install()
 
     vars(machinery)["_find_and_load"] = find_and_load

@@ -54,6 +54,7 @@ from trace_mine.tracer.inside.draws.logging_settings import (
     set_handler,
 )
 from trace_mine.tracer.inside.draws.plain_settings import DECIMAL
+from trace_mine.tracer.inside.draws.readings import LazyReading, recipe_of
 from trace_mine.tracer.inside.draws.streams import NOWHERE
 from trace_mine.tracer.inside.program import Capture
 from trace_mine.tracer.inside.states import call_caches, context_variables, held_objects, raised
@@ -752,6 +753,8 @@ class _Pickler(pickle.Pickler):
             return itertools.count, _arguments_of(value)
         if kind is types.TracebackType:
             return raised.some_traceback, ()
+        if kind is LazyReading:
+            return recipe_of(value)
         if isinstance(value, BaseException):
             return raised.recipe_of(value)
         if kind is types.MappingProxyType:

@@ -27,7 +27,7 @@ from trace_mine.tracer.inside.draws import resting
 from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.deciders import Guided, Laws, using
 from trace_mine.tracer.inside.draws.logging_settings import caches, put_caches
-from trace_mine.tracer.inside.draws.reals import is_refusal
+from trace_mine.tracer.inside.draws.refusals import is_refusal
 from trace_mine.tracer.inside.draws.streams import NOWHERE, PrintingTo
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.describe import forget_output, note_output
