@@ -32,6 +32,7 @@ from trace_mine.tracer.inside.draws import (
     patches_world,
     readings,
     resting,
+    task_names,
 )
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.ambient import SEEDED
@@ -63,7 +64,9 @@ def install() -> None:
         _install_imports()
     patches_numpy.install()
     log_records.install()
+    task_names.install()
     readings.begin()
+    task_names.begin()
     ambient.forget()
 
 
@@ -233,5 +236,7 @@ def _install_imports() -> None:
                 patches_numpy.install()
             elif name == "logging":
                 log_records.install()
+            elif name == "asyncio.tasks":
+                task_names.install()
 
     vars(machinery)["_find_and_load"] = find_and_load

@@ -115,8 +115,8 @@ def asked_methods(code: str, pieces: Sequence[str], table: dict[str, object]) ->
         pieces: the test, with its own assertions as questions.
         table: the names of its module.
     """
-    found, _ = _reached(_case_of(code, table), [*map(ast.parse, pieces)])
-    return [f"self.{name} = {question_of(name)}\n" for name in sorted(found)]
+    asked, _ = _reached(_case_of(code, table), [*map(ast.parse, pieces)])
+    return [f"self.{name} = {question_of(name)}\n" for name in sorted(asked)]
 
 
 def helpers_of(code: str, pieces: Sequence[str], table: dict[str, object]) -> list[ast.AST]:
@@ -150,7 +150,7 @@ def _reached(case: type | None, trees: Sequence[ast.AST]) -> tuple[set[str], lis
         return set(), []
     waiting = [name for tree in trees for name in _attributes(tree, "self")]
     seen: set[str] = set()
-    found: set[str] = set()
+    asked: set[str] = set()
     methods: list[_Method] = []
     while waiting and len(seen) < _MOST_METHODS:
         name = waiting.pop()
@@ -160,14 +160,14 @@ def _reached(case: type | None, trees: Sequence[ast.AST]) -> tuple[set[str], lis
         member = inspect.getattr_static(case, name, None)
         if member is inspect.getattr_static(unittest.TestCase, name, None):
             if name in QUESTIONS or name in OLD_NAMES:
-                found.add(name)
+                asked.add(name)
             continue
         function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
         if isinstance(function, types.FunctionType):
             tree = _tree_of(function)
             methods.append((function, tree))
             waiting += _attributes(tree, *function.__code__.co_varnames[:1])
-    return found, methods
+    return asked, methods
 
 
 def _tree_of(function: types.FunctionType) -> ast.AST:
