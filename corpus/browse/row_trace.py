@@ -120,7 +120,7 @@ def edits_of(columns: Mapping[str, Any]) -> tuple[ShownEdit, ...]:
 
 
 def _place_of(edit: Mapping[str, Any], path: str, line: int) -> str:
-    is_added = edit["kind"] in ("reveal", "input")
+    is_added = edit["kind"] in ("reveal", "input") or not edit["before"]
     if line:
         return f"{'after' if is_added else 'at'} {path}:{line}"
     has_run = is_added or edit["kind"] == "assert"

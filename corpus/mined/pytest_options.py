@@ -8,6 +8,10 @@ from __future__ import annotations
 OPTIONS = (
     "--assert=plain",
     "-oaddopts=",
+    # Of a suite that takes warnings for errors: an option of a plugin that isn't there would end all of it, a mark of
+    # one its file.
+    "-Wignore::pytest.PytestConfigWarning",
+    "-Wignore::pytest.PytestUnknownMarkWarning",
     # plugins that write files, print, or run tests in another order or elsewhere
     *(f"-pno:{name}" for name in ("cacheprovider", "terminal", "randomly", "xdist", "cov", "faulthandler")),
 )

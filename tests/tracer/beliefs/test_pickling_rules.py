@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch
 from trace_mine.tracer.inside.draws.streams import NOWHERE
 from trace_mine.tracer.inside.program import Capture
 from trace_mine.tracer.inside.states import context_variables, state_pickler
@@ -21,8 +22,10 @@ from trace_mine.tracer.inside.states.records import CannotSnapshot
 from trace_mine.tracer.inside.states.snapshots import Snapshots
 from trace_mine.tracer.inside.states.state_pickler import RULES
 
-BROKEN = (CannotSnapshot, AssertionError, AttributeError)
-"""How the contract is broken; the last one is of an object that has lost what the example changes."""
+BROKEN = (CannotSnapshot, AssertionError, AttributeError, DrawMismatch)
+"""How the contract is broken; an AttributeError is of an object that has lost what the example changes, and a
+DrawMismatch of a reading that was looked at.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +133,11 @@ EXAMPLES = {
         change="box[0] = other",
         look="box[0] is other",
         is_kept=True,
+    ),
+    "readings of clocks": Example(
+        setup="from trace_mine.tracer.inside.draws.readings import read\nvalue = read(1.0, 0)",
+        change="box[0] += 1",
+        look="box[0]._name, box[0]._value",
     ),
     "tracebacks": Example(
         setup="try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    value = error.__traceback__",

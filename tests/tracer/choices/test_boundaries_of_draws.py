@@ -62,10 +62,12 @@ def test_a_declared_law_has_to_sum_to_one(law: list[Any]) -> None:
 def test_time_is_never_slept_backwards() -> None:
     with pytest.raises(ValueError, match="non-negative"):
         Guided().sleep(-1.0, lambda seconds: None)
-    decider = Guided()
-    before = decider.clock("monotonic", 0.0)
-    decider.sleep(3_600.0, lambda seconds: pytest.fail("waited"))
-    assert decider.clock("monotonic", 0.0) - before >= 3_600.0
+    for lazy in (True, False):
+        decider = Guided(lazy=lazy)
+        with using(decider):
+            before = decider.clock("monotonic", 0.0)
+            decider.sleep(3_600.0, lambda seconds: pytest.fail("waited"))
+            assert decider.clock("monotonic", 0.0) - before >= 3_600.0
 
 
 def test_streams_of_two_seeds_differ_and_of_one_agree() -> None:

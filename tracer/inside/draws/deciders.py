@@ -25,7 +25,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from trace_mine.tracer.inside.draws import reals
+from trace_mine.tracer.inside.draws import readings, reals
+from trace_mine.tracer.inside.draws.readings import TICK_SECONDS, LazyReading
 from trace_mine.tracer.inside.draws.reals import LazyReal, Variable, within
 from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome, Law
 from trace_mine.tracer.inside.protocol.jobs import Laws as Laws
@@ -33,9 +34,8 @@ from trace_mine.tracer.inside.protocol.jobs import Laws as Laws
 MOST_OUTCOMES = 64
 """A discrete draw with more outcomes is sampled: following each would leave nothing of the budget for later draws."""
 
-TICK_SECONDS = 0.001
 NOON = 1_700_000_000.0
-"""Explored clocks start here and move on by at most twice TICK_SECONDS for each reading, never back."""
+"""Explored clocks start here and move on by at most twice ``readings.TICK_SECONDS`` for each reading, never back."""
 
 FAR = 1e-13
 """The weight of a path from which on its outcomes are chosen by chance, and no longer as the likeliest."""
@@ -262,6 +262,8 @@ class Guided(Decider):
         self.sampled: list[str] = []
         self.before_choice: Callable[[Guided], None] | None = None
         self._elapsed = 0.0
+        self._num_readings = 0
+        self._stands = False
         self._hash = _digest(f"{seed};".encode())
         self._num_hashed = 0
 
@@ -355,14 +357,29 @@ class Guided(Decider):
 
     def clock(self, name: str, reading: float) -> float:
         # Not ``reading``: two runs of one path would get other times, and any test of a duration another way.
+        start = NOON if name == "time" else 0.0
+        if self._stands:
+            return start
+        if self.lazy and readings.are_followed:
+            self._num_readings += 1
+            return readings.read(start + self._elapsed, self._num_readings)  # type: ignore[return-value]  # passes for one
         self._elapsed += 2 * TICK_SECONDS * self.sample("clock")
-        return (NOON if name == "time" else 0.0) + self._elapsed
+        return start + self._elapsed
+
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[None]:
+        """Have clocks stand still meanwhile, and draw nothing."""
+        self._stands = True
+        try:
+            yield
+        finally:
+            self._stands = False
 
     def sleep(self, seconds: float, wait: Callable[[float], None]) -> None:
         """Only the clocks move on: waiting on each of thousands of paths would take hours."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")  # CPython's words: the session may show them
-        self._elapsed += seconds
+        self._elapsed += float(seconds) if type(seconds) is LazyReading else seconds
 
 
 class Pinned(Guided):

@@ -51,29 +51,59 @@ def attributes_of_handler(handler: Any) -> dict[str, object]:
 
 
 def set_handler(handler: Any, attributes: dict[str, object]) -> None:
-    """Give a handler, made without its constructor, its attributes and a lock."""
+    """Give a handler, made without its constructor, its attributes and a lock, and have ``logging`` know it."""
     vars(handler).update(attributes)
     vars(handler)["lock"] = vars(sys.modules["threading"])["RLock"]()
+    members = vars(sys.modules["logging"])
+    members["_addHandlerRef"](handler)
+    if name := attributes.get("_name"):
+        members["_handlers"][name] = handler
 
 
-def caches() -> list[tuple[dict[object, bool], dict[object, bool]]]:
-    """The levels that loggers remember as enabled or not: the dictionaries, and what is in them.
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What ``logging`` remembers of the session's own run: see ``caches``.
+
+    Attributes:
+        levels: the dictionaries of loggers, and what is in them.
+        handlers: the handlers that it closes at the end, or where it is configured anew; by weak references.
+        names: those that have a name.
+    """
+
+    levels: list[tuple[dict[object, bool], dict[object, bool]]]
+    handlers: list[object]
+    names: dict[str, object]
+
+
+def caches() -> Remembered | None:
+    """The levels that loggers remember as enabled or not, and the handlers that were made, which are then forgotten.
 
     It is no part of a state. But the session's own run gets it back (``put_caches``), as its variables are compared
-    with those of the native run.
+    with those of the native run, and a path that configures ``logging`` anew would close its handlers.
     """
     module = sys.modules.get("logging")
     if module is None:
-        return []
-    remembered = [vars(logger)["_cache"] for logger in _Loggers.of(vars(module)).loggers]
-    return [(cache, {**cache}) for cache in remembered]
+        return None
+    members = vars(module)
+    levels = [vars(logger)["_cache"] for logger in _Loggers.of(members).loggers]
+    handlers, names = members["_handlerList"], members["_handlers"]
+    remembered = Remembered([(cache, {**cache}) for cache in levels], [*handlers], {**names})
+    handlers.clear()
+    names.clear()
+    return remembered
 
 
-def put_caches(remembered: list[tuple[dict[object, bool], dict[object, bool]]]) -> None:
-    """Have loggers remember what ``caches`` gave."""
-    for cache, contents in remembered:
+def put_caches(remembered: Remembered | None) -> None:
+    """Have ``logging`` remember what ``caches`` gave."""
+    if remembered is None:
+        return
+    for cache, contents in remembered.levels:
         cache.clear()
         cache.update(contents)
+    members = vars(sys.modules["logging"])
+    members["_handlerList"][:] = remembered.handlers
+    members["_handlers"].clear()
+    members["_handlers"].update(remembered.names)
 
 
 class LoggersDiffer:

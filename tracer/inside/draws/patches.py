@@ -24,7 +24,16 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
-from trace_mine.tracer.inside.draws import ambient, exit_functions, patches_numpy, patches_world, resting
+from trace_mine.tracer.inside.draws import (
+    ambient,
+    exit_functions,
+    log_records,
+    patches_numpy,
+    patches_world,
+    readings,
+    resting,
+    task_names,
+)
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.ambient import SEEDED
 from trace_mine.tracer.inside.program import Capture
@@ -54,6 +63,10 @@ def install() -> None:
         exit_functions.install()
         _install_imports()
     patches_numpy.install()
+    log_records.install()
+    task_names.install()
+    readings.begin()
+    task_names.begin()
     ambient.forget()
 
 
@@ -221,5 +234,9 @@ def _install_imports() -> None:
                 resting.note_import(name)
             if name == "numpy.random":  # it is not there before the program imports it
                 patches_numpy.install()
+            elif name == "logging":
+                log_records.install()
+            elif name == "asyncio.tasks":
+                task_names.install()
 
     vars(machinery)["_find_and_load"] = find_and_load

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 from trace_mine.tracer.inside.draws import ambient, calendar_clock
 from trace_mine.tracer.inside.draws import deciders as draws
+from trace_mine.tracer.inside.draws.readings import LazyReading
 from trace_mine.tracer.inside.protocol.jobs import Law
 
 Environ = os._Environ[str]
@@ -122,7 +123,7 @@ def _install_clocks() -> None:
     # Of the patched clocks, so that a program which reads both forms has two readings of one clock.
     time.time_ns = _clock_ns(time.time, "time_ns")
     time.perf_counter_ns = _clock_ns(time.perf_counter, "perf_counter_ns")
-    calendar_clock.install(time.time)
+    calendar_clock.install(lambda: float(time.time()))
 
 
 # Not ``monotonic``: locks and queues wait on it, and would wait for ever on a clock that stands still.
@@ -138,7 +139,8 @@ def _clock(plain: Callable[[], float], name: str) -> Callable[[], float]:
 
 def _clock_ns(seconds: Callable[[], float], name: str) -> Callable[[], int]:
     def read() -> int:
-        return int(seconds() * 1e9)
+        value = seconds() * 1e9
+        return value.whole() if type(value) is LazyReading else int(value)
 
     read.__name__ = read.__qualname__ = name
     return read

@@ -11,7 +11,7 @@ true r lies in [0, 0.3), so that a later ``r < 0.1`` is a choice of 1/3 and 2/3,
 A LazyReal is a proxy and no subclass of float. C code reads a float subclass's stored value without asking (``math``,
 ``'%.2f'``, ``json``, ``struct``, ``Decimal``, ``timedelta`` all did, and gave a wrong number in silence), while it asks
 a proxy for a number, or refuses it with a TypeError that names it; the caller then runs again with plain floats
-(``is_refusal``). numpy is given a number through ``__array__``. Once a variable has its number, arithmetic is that of
+(``refusals``). numpy is given a number through ``__array__``. Once a variable has its number, arithmetic is that of
 floats, in the program's own order.
 
 Not covered: a program that asks ``type(x) is float`` gets False and goes another way than it would with a float, and so
@@ -26,7 +26,6 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-import re
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -80,20 +79,6 @@ class NumpyScalar(Protocol):
 
     def item(self) -> object:
         """The number as Python's own type."""
-
-
-_refusal = re.compile(r"LazyReal|\bfloat\b")
-"""In the text of a TypeError: C code says the type's name ("must be real number, not LazyReal"), or the type that it
-takes the object's ``__class__`` for ("Object of type float is not JSON serializable")."""
-
-
-def is_refusal(error: BaseException) -> bool:
-    """Return True if C code raised the error because it would not take a lazy real.
-
-    A TypeError of the program's own that mentions floats is taken for a refusal, too: beliefs may then be sampled where
-    they could have been exact.
-    """
-    return isinstance(error, TypeError) and _refusal.search(str(error)) is not None
 
 
 def share(law: str, low: float, high: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 from collections.abc import Callable
-from types import ModuleType
+from types import MethodType, ModuleType
 
 # Bound before a program runs: it may patch ``gc`` or ``ctypes``, and the guard marks their audit events.
 _referents = gc.get_referents
@@ -20,6 +20,21 @@ def replace(module: ModuleType, name: str, function: Callable[..., object]) -> N
         function.__name__ = function.__qualname__ = name
         function.__module__ = module.__name__
         setattr(module, name, function)
+
+
+def replace_unbound(module: ModuleType, name: str, function: Callable[..., object]) -> None:
+    """``replace`` where programs keep the function in a class: ``logging.Formatter.converter`` is ``time.localtime``.
+
+    A function of Python would become a method there, and be called with the object; one of C does not. A method of the
+    module does not either.
+    """
+
+    def of_module(module: ModuleType, /, *args: object, **kwargs: object) -> object:
+        return function(*args, **kwargs)
+
+    of_module.__name__ = of_module.__qualname__ = name
+    of_module.__module__ = module.__name__
+    setattr(module, name, MethodType(of_module, module))
 
 
 def replace_in_type(kind: type, name: str, attribute: object) -> None:

@@ -6,7 +6,7 @@ of them and sets it. ``now`` is what differs from the start, as values that are 
 since they may be objects of the program.
 
 All is read and set by functions that were bound before the program ran; it may replace them. Not covered: what has no
-way to be read or set (names of tasks that ``_asyncio`` counts, timers, interpreters' own caches).
+way to be read or set (timers, interpreters' own caches).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import gc
 import sys
 from typing import Any, Protocol
 
-from trace_mine.tracer.inside.draws import resting
+from trace_mine.tracer.inside.draws import resting, task_names
 from trace_mine.tracer.inside.draws.exit_functions import ExitFunctions
 from trace_mine.tracer.inside.draws.finalizers import Finalizers
 from trace_mine.tracer.inside.draws.logging_settings import LoggingSettings
@@ -83,6 +83,8 @@ def _all() -> dict[str, ProcessSetting]:
         "umask": FunctionSetting("os", umask_now, set_umask),
         "sockets": PlainSetting("_socket", "getdefaulttimeout", "setdefaulttimeout"),
         "threads": FunctionSetting("threading", *count_of(lambda: sys.modules["threading"], "_counter")),
+        # of a module that is loaded from the start: tasks may be made before the next question
+        "tasks": FunctionSetting("sys", *count_of(lambda: task_names.Tasks, "count")),
         "thread pools": FunctionSetting("concurrent.futures.thread", *count_of(thread_pools, "_counter")),
         "decimal": DECIMAL,
         "warnings": WarningFilters(),

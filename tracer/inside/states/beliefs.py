@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trace_mine.tracer.inside.draws import resting
+from trace_mine.tracer.inside.draws import readings, resting
 from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Pinned, using
 from trace_mine.tracer.inside.program import OutputFull
 from trace_mine.tracer.inside.protocol.choice_answers import (
@@ -203,13 +203,15 @@ def beliefs_of(
     """
     until = spent_seconds() + max_seconds
     lazy = True
-    try:
-        first = _run_pass(commands, make_world, 0, max_seconds, lazy)
-    except Refused:
-        # C code of the program (json, Decimal, ...) takes no lazy real: all draws are plain floats, hence sampled.
-        # The world that was refused has run parts of the session, so that a new one begins.
-        lazy = False
-        first = _run_pass(commands, make_world, 0, max_seconds, lazy)
+    first: _Pass | None = None
+    while first is None:
+        try:
+            first = _run_pass(commands, make_world, 0, max_seconds, lazy)
+        except Refused:
+            # Clocks are read at once then, or all draws are plain floats. The world has run parts of the session.
+            if not lazy:
+                raise
+            lazy = readings.give_up()
     if not first.sampled:
         if first.outputs is None:
             return SessionBeliefs(beliefs=(), failure=first.failure)

@@ -10,7 +10,7 @@ import sys
 from types import CodeType
 
 from trace_mine.tracer.inside.draws import resting
-from trace_mine.tracer.inside.draws.reals import is_refusal
+from trace_mine.tracer.inside.draws.refusals import is_refusal
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture
 from trace_mine.tracer.inside.states.raised import some_traceback

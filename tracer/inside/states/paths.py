@@ -28,7 +28,7 @@ from typing import Generic, TypeVar
 
 from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.deciders import DrawMismatch, DrawnChoice, Guided, Laws, using
-from trace_mine.tracer.inside.draws.reals import is_refusal
+from trace_mine.tracer.inside.draws.refusals import is_refusal
 from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.fork_pipes import Late
 from trace_mine.tracer.inside.states.fork_points import Followed, ForkPoints

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trace_mine.tracer.inside.draws.deciders import DrawMismatch
+from trace_mine.tracer.inside.draws.refusals import Refused as Refused
 from trace_mine.tracer.inside.program import OutputFull
 
 Mode = Literal["single", "eval", "exec", "part"]
@@ -43,16 +44,6 @@ NEGLIGIBLE = 1e-9
 
 MASS_ERROR = 1e-6
 """Rounding in the sum of a reach's probabilities: a loop of 20,000 turns over 4,096 states rounds in each of them."""
-
-
-class Refused(BaseException):
-    """C code did not accept a lazy real (json, Decimal, ...): the session has to be followed with plain floats.
-
-    A TypeError of the program's own that mentions floats is taken for such a refusal too. The belief is then sampled
-    where it might have been exact, which is less precise but not wrong.
-
-    BaseException, so that no snippet's ``except Exception`` swallows it.
-    """
 
 
 class Spent(BaseException):

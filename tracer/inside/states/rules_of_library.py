@@ -20,6 +20,7 @@ from trace_mine.tracer.inside.draws.logging_settings import (
     set_handler,
 )
 from trace_mine.tracer.inside.draws.plain_settings import DECIMAL
+from trace_mine.tracer.inside.draws.readings import LazyReading, recipe_of
 from trace_mine.tracer.inside.draws.streams import NOWHERE
 from trace_mine.tracer.inside.program import Capture
 from trace_mine.tracer.inside.states import context_variables, raised
@@ -48,7 +49,7 @@ def _is_of_interpreter(kind: type) -> bool:
     return type(home) is str and home in ("__future__", "sys")
 
 
-# contexts, counters, generators
+# contexts, counters, readings, generators
 
 
 def _recipe_of_variable(known: Known, variable: contextvars.ContextVar[object]) -> Recipe:
@@ -67,6 +68,10 @@ def _arguments_of(counter: object) -> tuple[object, ...]:
     except (ValueError, SyntaxError):  # of numbers of another kind
         raise CannotSnapshot("a count of numbers that are not plain") from None
     return arguments if isinstance(arguments, tuple) else (arguments,)
+
+
+def _recipe_of_reading(known: Known, reading: object) -> Recipe:
+    return recipe_of(reading)
 
 
 def _number_of_generator(known: Known, generator: random.Random) -> int | None:
@@ -176,6 +181,12 @@ RULES = (
         " seed it (``patches``).",
         is_for=subclasses_of(random.Random),
         number=_number_of_generator,
+    ),
+    PicklingRule(
+        kind="readings of clocks",
+        reason="One that nothing has looked at stays so; pickled as the program would do it, it is read.",
+        types=(LazyReading,),
+        recipe=_recipe_of_reading,
     ),
     PicklingRule(
         kind="tracebacks",

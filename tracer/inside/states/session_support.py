@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
+from trace_mine.tracer.inside.draws import readings
+from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.beliefs import OutputLaws, SessionBeliefs
 from trace_mine.tracer.inside.states.interpreter import TooMuch
@@ -57,6 +59,7 @@ class SessionSupport:
         where it has too many states to be kept."""
         self._lost: tuple[int, Support] | None = None
         """Where the text of a command contradicted the support: the command's number, and that support."""
+        self._at_start = Ambient.now()
         self._begin()
 
     @property
@@ -149,7 +152,12 @@ class SessionSupport:
                     self._lost = at, support
 
     def _begin(self) -> None:
-        """Make a support, and execute from it what the session has executed so far."""
+        """Make a support, and execute from it what the session has executed so far.
+
+        The session may be under way: its loggers, say, are not those that it began with.
+        """
+        present = Ambient.now()
+        self._at_start.put_back()
         try:
             self._support = Support(self._make_world(self._lazy))
             self._laws = OutputLaws(self._support)
@@ -158,6 +166,8 @@ class SessionSupport:
                 self._push(self._laws, number, source, shown)
         except (CannotSnapshot, *_LOSSES) as error:
             self._fail(error)  # a lost support is no lost session: it shows less
+        finally:
+            present.put_back()
 
     def _push(self, laws: OutputLaws, number: int, source: str, shown: str) -> None:
         is_small = number == 0 or len(laws.support.states) <= _MOST_MARKED
@@ -170,13 +180,13 @@ class SessionSupport:
             raise Refused
 
     def _fail(self, error: BaseException) -> None:
-        """Give the support up, or begin it again with plain floats where C code refused a lazy one.
+        """Give the support up, or begin it again with plain floats where C code refused a lazy number.
 
         What is refused may be an error of the program's own, which plain floats then meet as well.
         """
         self._support = None
         if isinstance(error, Refused) and self._lazy:
-            self._lazy = False
+            self._lazy = readings.give_up()  # where clocks were read, these first
             self._begin()
             return
         self.failure = f"{type(error).__name__}: {error}"[:300]

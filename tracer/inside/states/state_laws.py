@@ -29,7 +29,7 @@ MOST_CHARACTERS = 20_000
 MOST_OF_SESSION = 500_000
 """Characters of all laws of a session together; a row may have eight million in all."""
 _KEPT = 4_096
-_UNDRAWN = "LazyReal("
+_UNDRAWN = ("LazyReal(", "LazyReading(")
 """How the text of a number that is not drawn begins."""
 
 _EMPTY: tuple[object, ...] = (
@@ -157,7 +157,7 @@ class StateLaws:
                     if type(name) is str and not name.startswith("__") and _is_told(type(value))
                 }
                 # a state that is run again, and not brought back, has the draws that are not drawn as they are made
-                if isinstance(state, tuple) and any(_UNDRAWN in text for text in table.values()):
+                if isinstance(state, tuple) and any(each in text for each in _UNDRAWN for text in table.values()):
                     table = None
         if len(self._texts) >= _KEPT:
             self._texts.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import collections
 import contextlib
 import importlib
@@ -119,7 +120,8 @@ def _run(program: GivenProgram, pieces: Sequence[str]) -> None:
         with contextlib.suppress(OSError):  # a folder that is gone: the script says what it misses
             os.chdir(program["folder"])
     before, sys.modules["__main__"] = sys.modules["__main__"], main
-    with _classes_kept(main.__dict__):
+    own = sys.modules.get(program["module"] or "")
+    with _attributes_kept([*main.__dict__.values(), own]):
         try:
             exec(compile(program["code"], "<set-up>", "exec"), main.__dict__)
             for number, piece in enumerate(pieces):
@@ -130,11 +132,12 @@ def _run(program: GivenProgram, pieces: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def _classes_kept(namespace: dict[str, object]) -> Iterator[None]:
-    """A context that gives the classes of a namespace back the attributes that they had: a method that is edited is
-    bound to its class, which the next program has too.
+def _attributes_kept(values: Sequence[object]) -> Iterator[None]:
+    """A context that gives classes and modules among values back the attributes that they had: what is edited is bound
+    to its class or module, which the next program has too.
     """
-    classes = [each for each in namespace.values() if isinstance(each, type) and each.__module__ != "builtins"]
+    kinds = [each for each in values if isinstance(each, type) and each.__module__ != "builtins"]
+    classes = [*kinds, *(each for each in values if type(each) is types.ModuleType and each is not builtins)]
     before = [dict(vars(each)) for each in classes]
     try:
         yield

@@ -1,9 +1,9 @@
 """The functions under a test, as texts that can be edited, and the test's assertions as questions.
 
 A test says which results are right, and of an edited function another one may come out: so what it asserts is asked
-instead, ``print(left == 7)`` for ``assert left == 7``. Functions are those of the repository that the test's statements
-call by a name or as an attribute of a module, and that stand at the top level of their file. They are defined anew in
-the session, with the names of their module that they use.
+instead, ``print(left == 7)`` for ``assert left == 7``. Functions are those of the repository that the test, or a method
+of its class, calls by a name or as an attribute of a module, and that stand at the top level of their file. They are
+defined anew in the session, with the names of their module that they use.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import os
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from trace_mine_inject.case_methods import helpers_of
 from trace_mine_inject.sampling import GivenProgram
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -30,7 +31,7 @@ class Asked:
     """An assertion that is asked.
 
     Attributes:
-        piece: the index of its piece.
+        piece: the index of its piece; below 0 for one that stands before the test's own.
         line: its first line in the piece, from 1.
         before, after: its text, and that of the question.
     """
@@ -89,23 +90,29 @@ def asked_pieces(pieces: Sequence[str]) -> tuple[list[str], list[Asked]]:
 
 def tested_functions(program: GivenProgram) -> Iterator[Tested]:
     """The functions that a test's statements call, in the order of the text."""
-    table = _names_of(program)
-    trees = [*map(ast.parse, program["pieces"])]
+    table = names_of(program)
+    trees: list[ast.AST] = [*map(ast.parse, program["pieces"])]
+    own = len(trees)
+    trees += helpers_of(program["code"], program["pieces"], table)
     used = {"print", *(each.id for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Name))}
     # built-ins that the test uses must stay what they are to it
     table = {**{name: value for name, value in vars(builtins).items() if name in used}, **table}
     seen: set[tuple[str, int]] = set()
-    for tree in trees:
+    for number, tree in enumerate(trees):
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or len(seen) >= MOST_TESTED:
                 continue
             tested = _tested(node.func, table)
             if tested is not None and (tested.file, tested.line) not in seen:
                 seen.add((tested.file, tested.line))
+                if number >= own and not tested.binds:
+                    # helpers have the names of their module, and not those of the session
+                    bind = f"__import__('sys').modules[{program['module']!r}].{tested.name} = {tested.name}\n"
+                    tested = replace(tested, binds=(bind,))
                 yield tested
 
 
-def _names_of(program: GivenProgram) -> dict[str, object]:
+def names_of(program: GivenProgram) -> dict[str, object]:
     """The names that a test finds in its module; none where that can't be imported."""
     if not program["module"]:
         return {}

@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from trace_mine_inject.case_methods import asked_methods
 from trace_mine_inject.edits import Origins
 from trace_mine_inject.sampling import GivenProgram
-from trace_mine_inject.tested import Asked, asked_pieces, tested_functions
+from trace_mine_inject.tested import Asked, asked_pieces, names_of, tested_functions
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MOST_METHODS = 8
@@ -229,6 +230,9 @@ def _function_text(program: GivenProgram, lines: list[str], node: Function, owne
 def _tested(program: GivenProgram) -> Iterator[EditableText]:
     """The functions that a test calls, before its statements with their assertions as questions."""
     pieces, asked = asked_pieces(program["pieces"])
+    questions = asked_methods(program["code"], pieces, names_of(program))
+    # before the test's own pieces
+    asked += [Asked(number - len(questions), 1, "", each.strip()) for number, each in enumerate(questions)]
     for tested in tested_functions(program):
         given: GivenProgram = {**program, "function": (tested.file, tested.line)}
         try:
@@ -237,7 +241,7 @@ def _tested(program: GivenProgram) -> Iterator[EditableText]:
             continue
         # a row's lines are those of the test's file
         origins = [0] * len(text.origins)
-        wrap = _around(text, tested.imports, tested.binds, pieces)
+        wrap = _around(text, tested.imports, (*tested.binds, *questions), pieces)
         yield replace(text, origins=origins, wrap=wrap, asked=tuple(asked))
 
 

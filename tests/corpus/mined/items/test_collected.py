@@ -268,6 +268,28 @@ def test_marks_of_plugins_that_are_left_out_are_known(make_repository: Make, tmp
     assert [item.case for item in tests.items] == ["test_a"]
 
 
+def test_options_and_marks_of_plugins_that_are_not_there_cost_nothing(make_repository: Make, tmp_path: Path) -> None:
+    """A suite that takes warnings for errors had none of its tests collected."""
+    files = {
+        "pytest.ini": "[pytest]\nfilterwarnings = error\nasyncio_mode_of_none = auto\n",
+        "test_waits.py": """\
+import pytest
+
+
+@pytest.mark.waits_of_none
+def test_one():
+    assert 1
+
+
+async def test_two():
+    assert 2
+""",
+    }
+    tests = collected(make_repository("options", files), tmp_path)
+    assert [item.case for item in tests.items] == ["test_one", "test_two"], tests
+    assert tests.summary is not None and not tests.summary.errors
+
+
 @pytest.mark.parametrize(
     "conftest",
     [
