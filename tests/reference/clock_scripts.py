@@ -193,6 +193,7 @@ log = logging.getLogger('shop')
 handler = logging.StreamHandler(buffer)
 handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
 log.addHandler(handler)
+log.error('total')
 {_DRAWS}print(buffer.getvalue().count('total'), len(buffer.getvalue()) > 20)
 """,
     "created": f"""{_LOG}class Late(logging.Handler):

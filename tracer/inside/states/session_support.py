@@ -14,6 +14,7 @@ from typing import Literal
 
 from trace_mine.tracer.inside.draws import readings
 from trace_mine.tracer.inside.draws.ambient import Ambient
+from trace_mine.tracer.inside.draws.logging_settings import caches, put_caches
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.beliefs import OutputLaws, SessionBeliefs
 from trace_mine.tracer.inside.states.interpreter import TooMuch
@@ -156,7 +157,7 @@ class SessionSupport:
 
         The session may be under way: its loggers, say, are not those that it began with.
         """
-        present = Ambient.now()
+        present, remembered = Ambient.now(), caches()
         self._at_start.put_back()
         try:
             self._support = Support(self._make_world(self._lazy))
@@ -168,6 +169,7 @@ class SessionSupport:
             self._fail(error)  # a lost support is no lost session: it shows less
         finally:
             present.put_back()
+            put_caches(remembered)
 
     def _push(self, laws: OutputLaws, number: int, source: str, shown: str) -> None:
         is_small = number == 0 or len(laws.support.states) <= _MOST_MARKED
