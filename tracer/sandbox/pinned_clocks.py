@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from trace_mine.tracer.inside.draws import calendar_clock
-from trace_mine.tracer.inside.draws.replacing import replace, replace_unbound
+from trace_mine.tracer.inside.draws.replacing import replace
 
 PINNED_TIME = 1_700_000_000.0
 """Seconds since 1970 at which each run begins: 2023-11-14, 22:13:20 UTC."""
@@ -91,10 +91,8 @@ def _pin_calendar(clock: Clock) -> None:
     def ctime(seconds: float | None = None, /) -> str:
         return real_asctime(localtime(seconds))
 
-    for function in (strftime, asctime, ctime):
+    for function in (gmtime, localtime, strftime, asctime, ctime):
         replace(time, function.__name__, function)
-    replace_unbound(time, "gmtime", gmtime)
-    replace_unbound(time, "localtime", localtime)
 
 
 def _pin_readings(clock: Clock) -> None:

@@ -125,15 +125,15 @@ def pin_files(clock: Clock, user_id: int, modules: tuple[ModuleType, ...]) -> Fi
     def fstatvfs(fd: int, /) -> os.statvfs_result:
         return statvfs(fd)
 
-    # ``shutil`` and others ask if these very functions take a descriptor for a folder
-    for supporting in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
-        for real, standing in ((real_stat, stat_path), (real_file_system, statvfs)):
-            if real in supporting:
-                supporting.add(standing)
     for module in modules:
         replace(module, "stat", stat_path)
         for function in (lstat, fstat, statvfs, fstatvfs):
             replace(module, function.__name__, function)
+    # ``shutil`` and others ask if these very functions take a descriptor for a folder
+    for supporting in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+        for real, name in ((real_stat, "stat"), (real_file_system, "statvfs")):
+            if real in supporting:
+                supporting.update(getattr(module, name) for module in modules)
     for name, method in {"stat": entry_stat, "inode": entry_inode}.items():
         method.__name__, method.__qualname__ = name, f"DirEntry.{name}"
         replace_in_type(os.DirEntry, name, method)

@@ -36,6 +36,7 @@ from trace_mine.tracer.inside.draws import (
 )
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.ambient import SEEDED
+from trace_mine.tracer.inside.draws.replacing import replace
 from trace_mine.tracer.inside.program import Capture
 
 _Random = random.Random
@@ -205,8 +206,7 @@ def _install_system(plain_below: Below) -> None:
         setattr(random.SystemRandom, name, method)
     random.SystemRandom.randbytes = randbytes  # type: ignore[assignment, method-assign]  # whatever CPython's calls
     _interceptable.append(patched_random)
-    patched_urandom.__name__ = patched_urandom.__qualname__ = "urandom"
-    os.urandom = patched_urandom
+    replace(os, "urandom", patched_urandom)
     # ``random`` and ``secrets`` bound functions of theirs when they were imported.
     vars(random)["_urandom"] = patched_urandom
     system: random.SystemRandom = vars(secrets)["_sysrand"]

@@ -18,6 +18,7 @@ from typing import Any
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws import numpy_calls
 from trace_mine.tracer.inside.draws.numpy_calls import NotSimple, Simple
+from trace_mine.tracer.inside.draws.replacing import replace
 
 SEEDS = 1 << 32
 """``RandomState`` takes seeds below this."""
@@ -66,7 +67,7 @@ def _install_functions(module: ModuleType) -> None:
         plain = getattr(module, name)
         if getattr(plain, "__self__", None) is legacy and name not in kept:
             again = _by_seed(name, lambda seed: module.RandomState(seed))
-            setattr(module, name, _intercepted(name, plain, simple.get(name), again, _is_global_open))
+            replace(module, name, _intercepted(name, plain, simple.get(name), again, _is_global_open))
     plain_seed, plain_set, plain_get = module.seed, module.set_state, module.get_state
 
     def seed(seed: object = None) -> None:
@@ -84,9 +85,7 @@ def _install_functions(module: ModuleType) -> None:
         return plain_get(legacy)
 
     for function in (seed, set_state, get_state):
-        function.__module__ = "numpy.random"
-        function.__qualname__ = function.__name__
-        setattr(module, function.__name__, function)
+        replace(module, function.__name__, function)
 
 
 def _is_global_open(_: object) -> bool:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from trace_mine.tracer.inside.draws import ambient, calendar_clock
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.readings import LazyReading
+from trace_mine.tracer.inside.draws.replacing import replace
 from trace_mine.tracer.inside.protocol.jobs import Law
 
 Environ = os._Environ[str]
@@ -44,8 +45,7 @@ def install() -> None:
         return str(value)
 
     # The names are CPython's own, since tracebacks and ``help`` of a session show them.
-    patched_input.__name__ = patched_input.__qualname__ = "input"
-    builtins.input = patched_input
+    replace(builtins, "input", patched_input)
     _install_environment()
     _install_clocks()
 
@@ -117,12 +117,12 @@ def _install_clocks() -> None:
         else:
             draws.current.sleep(seconds, plain_sleep)
 
-    time.sleep = sleep  # type: ignore[assignment]  # of floats, as all that counts in seconds here
+    replace(time, "sleep", sleep)
     for name in ("time", "perf_counter"):
-        setattr(time, name, _clock(getattr(time, name), name))
+        replace(time, name, _clock(getattr(time, name), name))
     # Of the patched clocks, so that a program which reads both forms has two readings of one clock.
-    time.time_ns = _clock_ns(time.time, "time_ns")
-    time.perf_counter_ns = _clock_ns(time.perf_counter, "perf_counter_ns")
+    replace(time, "time_ns", _clock_ns(time.time))
+    replace(time, "perf_counter_ns", _clock_ns(time.perf_counter))
     calendar_clock.install(lambda: float(time.time()))
 
 
@@ -136,14 +136,12 @@ def _clock(plain: Callable[[], float], name: str) -> Callable[[], float]:
             return decider.clock(name, 0.0)  # which moves no clock on: the session's own run reads it as well
         return float(plain()) if decider is None else decider.clock(name, plain())
 
-    read.__name__ = read.__qualname__ = name
     return read
 
 
-def _clock_ns(seconds: Callable[[], float], name: str) -> Callable[[], int]:
+def _clock_ns(seconds: Callable[[], float]) -> Callable[[], int]:
     def read() -> int:
         value = seconds() * 1e9
         return value.whole() if type(value) is LazyReading else int(value)
 
-    read.__name__ = read.__qualname__ = name
     return read

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 from collections.abc import Callable
-from types import MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
+
+from trace_mine.tracer.inside.observe.c_functions import HomeOfStandIn
 
 # Bound before a program runs: it may patch ``gc`` or ``ctypes``, and the guard marks their audit events.
 _referents = gc.get_referents
@@ -14,27 +17,32 @@ _modified.argtypes = [ctypes.py_object]
 _modified.restype = None
 
 
+_homes: dict[ModuleType, HomeOfStandIn] = {}
+
+
 def replace(module: ModuleType, name: str, function: Callable[..., object]) -> None:
-    """Make ``function`` the module's ``name``, under that name; do nothing where the module has no such name."""
-    if hasattr(module, name):
-        function.__name__ = function.__qualname__ = name
-        function.__module__ = module.__name__
-        setattr(module, name, function)
+    """Make ``function`` the module's ``name``, under that name; do nothing where the module has no such name.
 
-
-def replace_unbound(module: ModuleType, name: str, function: Callable[..., object]) -> None:
-    """``replace`` where programs keep the function in a class: ``logging.Formatter.converter`` is ``time.localtime``.
-
-    A function of Python would become a method there, and be called with the object; one of C does not. A method of the
-    module does not either.
+    A program may keep the module's function in a class (``clock = time.perf_counter``). One of C is called there
+    without the object, where one of Python would be a method. So what is put in the place of one of C is bound already.
     """
+    present = getattr(module, name, None)
+    if present is None:
+        return
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = module.__name__
+    is_function = type(present) is FunctionType
+    setattr(module, name, function if is_function else _bound(module, function))
 
-    def of_module(module: ModuleType, /, *args: object, **kwargs: object) -> object:
+
+def _bound(module: ModuleType, function: Callable[..., object]) -> MethodType:
+    @functools.wraps(function)
+    def of_module(_: object, /, *args: object, **kwargs: object) -> object:
         return function(*args, **kwargs)
 
-    of_module.__name__ = of_module.__qualname__ = name
-    of_module.__module__ = module.__name__
-    setattr(module, name, MethodType(of_module, module))
+    if module not in _homes:
+        _homes[module] = HomeOfStandIn(module)
+    return MethodType(of_module, _homes[module])
 
 
 def replace_in_type(kind: type, name: str, attribute: object) -> None:

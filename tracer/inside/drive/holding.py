@@ -30,6 +30,7 @@ _PLAIN_MEMBERS: tuple[type, ...] = (
     types.ClassMethodDescriptorType,
     types.WrapperDescriptorType,
     types.BuiltinFunctionType,
+    types.MethodType,
 )
 """Types of class members that a look-up binds without running code of the snippet."""
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from trace_mine.tracer.inside.observe import arrays
+from trace_mine.tracer.inside.observe.c_functions import is_function_of_c
 from trace_mine.tracer.inside.observe.identity import identity
 
 ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None), type(Ellipsis)})
@@ -242,7 +243,7 @@ class Teller:
             return f"<class {_type_name(value)}>"
         if kind is types.ModuleType:
             return f"<module {_module_dict(value).get('__name__')}>"
-        if kind is types.FunctionType or kind is types.BuiltinFunctionType:
+        if kind is types.FunctionType or is_function_of_c(value):
             return f"<function {value.__name__}>"
         if kind is types.MethodType:
             return f"<method {getattr(value.__func__, '__name__', '?')}>"

@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
+from trace_mine.tracer.inside.observe.c_functions import is_function_of_c
 from trace_mine.tracer.inside.observe.describe import HEAP_TYPE, attributes, class_dict, class_flags, class_mro
 from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
@@ -130,9 +131,8 @@ class EntryCounts:
         if isinstance(value, type):
             return not class_flags(value) & HEAP_TYPE
         # descriptors of C types, as ``list.sort`` is found to be
-        return isinstance(
-            value, (types.BuiltinFunctionType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
-        )
+        descriptors = (types.BuiltinFunctionType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
+        return isinstance(value, descriptors) or is_function_of_c(value)
 
     def _called(self, frame: types.FrameType, offset: int) -> ast.expr | None:
         """The function's expression in the call that runs now; None where the source does not say."""
