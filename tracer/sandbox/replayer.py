@@ -32,7 +32,7 @@ PROGRAMS = (
     "trace_mine.tracer.sandbox.loader",
     "trace_mine.tracer.inside.syntax.doctext",
     "trace_mine.tracer.inside.observe.arrays",
-    "trace_mine.tracer.inside.observe.c_functions",
+    "trace_mine.tracer.inside.draws.c_functions",
     "trace_mine.tracer.inside.observe.describe",
     "trace_mine.tracer.inside.observe.identity",
     "trace_mine.tracer.inside.observe.values",

@@ -8,7 +8,7 @@ import gc
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 
-from trace_mine.tracer.inside.observe.c_functions import HomeOfStandIn
+from trace_mine.tracer.inside.draws.c_functions import HomeOfStandIn
 
 # Bound before a program runs: it may patch ``gc`` or ``ctypes``, and the guard marks their audit events.
 _referents = gc.get_referents

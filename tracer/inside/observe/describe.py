@@ -24,8 +24,8 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from trace_mine.tracer.inside.draws.c_functions import is_function_of_c
 from trace_mine.tracer.inside.observe import arrays
-from trace_mine.tracer.inside.observe.c_functions import is_function_of_c
 from trace_mine.tracer.inside.observe.identity import identity
 
 ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None), type(Ellipsis)})

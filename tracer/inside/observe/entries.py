@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
-from trace_mine.tracer.inside.observe.c_functions import is_function_of_c
+from trace_mine.tracer.inside.draws.c_functions import is_function_of_c
 from trace_mine.tracer.inside.observe.describe import HEAP_TYPE, attributes, class_dict, class_flags, class_mro
 from trace_mine.tracer.inside.observe.identity import identity
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
