@@ -62,7 +62,10 @@ class Told:
             self.known[text] = self.known[kind] = json.loads(json.dumps(self.worker.raw(job)))
             self.kinds = list(dict.fromkeys([*self.kinds, kind]))
         # bad answers lead to jobs that good ones did not: they get the answers to another of their kind
-        values = copy.deepcopy(self.known.get(text, self.known[kind]))
+        answers = self.known.get(text, self.known.get(kind))
+        if answers is None:  # nor to any of their kind: the run was killed
+            return Outcome(status="no-end", integrity="truncated", exception=None)
+        values = copy.deepcopy(answers)
         if self.change is not None and kind == self.kind:
             values = self.change(values)
             try:
