@@ -21,7 +21,7 @@ OUTPUTS = ("value", "error", "hidden")
 VIEWS = ("branch", "branch+skip+every:2", "branch+every:1+print")
 MOST_WAYS = 3_000
 FEW, MANY = (1, 2, 4, 6), range(7, 64)
-FEW_OF_LIBRARY, MANY_OF_LIBRARY = (4, 10), (3, *range(5, 10), *range(11, 64))
+FEW_OF_LIBRARY, MANY_OF_LIBRARY = (4, 5), (3, *range(6, 64))
 FEW_CACHED, MANY_CACHED = (1, 2), range(3, 40)
 
 
