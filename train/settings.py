@@ -252,11 +252,18 @@ def as_yaml(settings: Settings) -> str:
     values = json.loads(json.dumps(settings.as_json()))  # YAML has no tuples
     for group, name in GROUPS.items():
         values |= {f"{group}.{key}": value for key, value in values.pop(name).items()}
+    return "".join(_line_of_yaml(name, value) for name, value in values.items())
+
+
+_line_breaks = re.compile("[\x85\u2028\u2029]")
+"""Characters that end a line for YAML, though PyYAML writes them as they stand."""
+
+
+def _line_of_yaml(name: str, value: object) -> str:
+    is_plain = _line_breaks.search(json.dumps(value, ensure_ascii=False)) is None
     # A mapping of one name in flow style is one line, `{name: value}`; without its braces it is a line of the file.
-    return "".join(
-        yaml.safe_dump({name: value}, default_flow_style=True, width=float("inf"), allow_unicode=True)[1:-2] + "\n"
-        for name, value in values.items()
-    )
+    text = yaml.safe_dump({name: value}, default_flow_style=True, width=float("inf"), allow_unicode=is_plain)
+    return text[1:-2] + "\n"
 
 
 def read_config(path: Path) -> Mapping[str, object]:
