@@ -415,7 +415,7 @@ def test_an_installed_package_is_shown_to_the_sandbox():
         (lambda: trace_mine.trace(counter()), "stands alone"),
         (lambda: trace_mine.trace(takes_seed, 1, seed=2), "seed= to be of trace or of takes_seed"),
         (lambda: trace_mine.trace(apply, len, [shared := [1], shared]), "two places"),
-        (lambda: trace_mine.trace(eval("lambda: 0")), "source can't be found"),
+        (lambda: trace_mine.trace(eval(compile("lambda: 0", "<of nothing>", "eval"))), "source can't be found"),
     ],
 )
 def test_what_cannot_be_traced_is_told(call, message):
