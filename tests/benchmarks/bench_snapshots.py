@@ -39,11 +39,11 @@ STATES = {
 }
 """By a name, statements that make a state, and one that changes it, with a number."""
 Calls = dict[str, Callable[[], object]]
-"""What is measured, by name."""
+"""The measurements, by name."""
 
 
 def calls_of(kind: Any, source: str, change: str) -> Calls:
-    """What is measured of a version in one state."""
+    """The measurements of a version in one state."""
     namespace: dict[str, object] = {"__name__": "__main__"}
     exec(source, namespace)
     snapshots = kind(namespace, lambda path: False)

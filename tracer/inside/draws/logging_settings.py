@@ -62,7 +62,7 @@ def set_handler(handler: Any, attributes: dict[str, object]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What ``logging`` remembers of the session's own run: see ``caches``.
+    """The levels that ``logging`` remembers of the session's own run: see ``caches``.
 
     Attributes:
         levels: the dictionaries of loggers, and what is in them.
@@ -216,7 +216,7 @@ class _Loggers:
         return cls((*map(id, held),), held, loggers, [vars(each) for each in loggers])
 
     def is_all(self, members: dict[str, Any]) -> bool:
-        """Whether the process has these loggers still, and no other."""
+        """Return True if the process has these loggers still, and no other."""
         root = members["root"]
         return self.ids == (id(root), *map(id, root.manager.loggerDict.values()))
 
@@ -233,8 +233,8 @@ class _Loggers:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What the loggers of a ``_Loggers`` are like, in their order: (level, propagate, disabled), the parent's identity,
-    the lists of handlers and of filters.
+    """Facts of the loggers of a ``_Loggers``, in their order: (level, propagate, disabled), the parent's identity, the
+    lists of handlers and of filters.
     """
 
     levels: list[tuple[object, ...]]

@@ -48,7 +48,7 @@ _operations: dict[str, _Operation] = {
     "round": round,
     "int": int,
 }
-"""What is calculated later, by name: the name is part of a state."""
+"""The operations that are done later, by name: the name is part of a state."""
 _divisions = ("truediv", "floordiv", "mod")
 _numbers = (float, int, bool)
 

@@ -1,4 +1,4 @@
-"""Whether code of the program can have run since something was read: what was read then need not be read again.
+"""If code of the program can have run since something was read; if not, it need not be read again.
 
 Worlds run code of the program in ``running``, and nowhere else between ``begin`` and ``end``. A state of a few
 variables is saved and restored in 100 microseconds, and reading all settings several times took longer.

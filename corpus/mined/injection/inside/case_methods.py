@@ -99,7 +99,7 @@ _MOST_METHODS = 200
 
 
 def question_of(method: str) -> str:
-    """What is put in the place of a method.
+    """Return the expression that is put in the place of a method.
 
     >>> question_of("assertIsNone")
     'lambda obj, msg=None: print(obj is None)'
