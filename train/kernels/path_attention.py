@@ -33,7 +33,7 @@ Forward and backward on one CPU core, B=8 T=512 H=4.
 
 
 class PastKeys(NamedTuple):
-    """What was seen, as a later step meets it.
+    """The past steps, as a later step meets them.
 
     Shapes:
         keys: [B, H, P, K], each through the matrices of all steps after its own; values: [B, H, P, V]
@@ -46,7 +46,7 @@ class PastKeys(NamedTuple):
 
 
 class _Chunks(NamedTuple):
-    """What the chunks [B, H, N, C, ...] are by themselves; names as in the module's docstring."""
+    """The chunks [B, H, N, C, ...], each by itself; names as in the module's docstring."""
 
     queries: Tensor  # Q - L Y, [..., C, K]
     own_scores: Tensor  # with gates; -inf where the key is of a later step, [..., C, C]

@@ -10,7 +10,7 @@ from trace_mine.tracer.inside.program import Capture
 
 
 class _Nowhere(io.RawIOBase):
-    """What is written here is gone. It has the number of the descriptor of errors, for which a program may ask."""
+    """A stream whose texts are gone. It has the number of the descriptor of errors, for which a program may ask."""
 
     def writable(self) -> bool:
         return True

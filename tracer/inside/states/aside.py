@@ -23,7 +23,7 @@ from trace_mine.tracer.inside.states.records import Spent
 
 
 class SharedState(Protocol):
-    """What saves states, as far as it knows what they change outside of their namespace: see ``Snapshots``."""
+    """A saver of states that knows what they change outside of their namespace: see ``Snapshots``."""
 
     def shared(self) -> Any: ...
 

@@ -24,7 +24,7 @@ _COUNTS = "cache_info"
 
 
 class CacheStates:
-    """What is part of states, of all caches of a process.
+    """The parts of states that all caches of a process have.
 
     Args:
         texts: those of the program and of all that it can call; None where they aren't known: then counts matter.
@@ -35,7 +35,7 @@ class CacheStates:
         self._plain: dict[int, tuple[object, bool]] = {}  # with the wrapper, so that its ``id`` stays its own
 
     def contents_of(self, wrapper: object) -> call_caches.Contents:
-        """What is part of a state; None in the place of entries and counts where nobody can tell."""
+        """The part of a state; None in the place of entries and counts where nobody can tell."""
         contents = call_caches.contents_of(wrapper)
         return (None, contents[1]) if self._is_left_out(wrapper, contents) else contents
 

@@ -1,4 +1,4 @@
-"""What ``functools.lru_cache`` and ``cache`` keep, read and set: entries in their order, and counts of hits and misses.
+"""Caches of ``functools.lru_cache`` and ``cache``, read and set: entries in their order, and counts of hits and misses.
 
 The wrapper is written in C and shows its counts alone. What it refers to is what the garbage collector visits: the
 dictionary and, where the cache has a limit, keys and results from the oldest to the newest. Without a limit the
@@ -140,7 +140,7 @@ mark: object = None if _layout is None else _layout.mark
 
 
 def contents_of(wrapper: object) -> Contents:
-    """What a cached function keeps. The lists are new; keys and results are the objects themselves."""
+    """The contents of a cached function. The lists are new; keys and results are the objects themselves."""
     assert _layout is not None
     words, referents = _read(wrapper)
     keys, results = _entries(referents, _table(words, referents))

@@ -18,7 +18,7 @@ from trace_mine.tracer.inside.states.attributes import ATOMS
 from trace_mine.tracer.inside.states.held_objects import can_be_held, contents_of, set_contents
 
 Changes = dict[str, object]
-"""What differs in a module: names under "", the contents of a list, dictionary or object under its name."""
+"""The differences of a module: names under "", the contents of a list, dictionary or object under its name."""
 
 MOST_ITEMS = 1_000
 """Items of a list or dictionary; a larger one is a table, which programs read."""
@@ -75,7 +75,7 @@ def is_looked_at(name: str) -> bool:
 
 
 class LibraryModule:
-    """What has changed in one module since it was met."""
+    """The changes of one module since it was met."""
 
     def __init__(self, module: ModuleType) -> None:
         table = vars(module)
@@ -92,7 +92,7 @@ class LibraryModule:
         self._readers = [reader for _, _, reader in self._held.values()]
 
     def changes(self) -> Changes:
-        """What differs, by labels; nothing where nothing does."""
+        """The differences, by labels; nothing where nothing does."""
         names = self._names.changed()
         changes: Changes = {} if names is None else {"": names}
         for (name, (value, _, reader)), first in zip(self._held.items(), self._first, strict=True):

@@ -120,7 +120,7 @@ class ModuleTables:
         self.put({**{name: start.values for name, start in self._starts.items()}, **tables})
 
     def compacted(self, tables: Tables) -> dict[str, Changed]:
-        """What in the tables isn't as it was at the start."""
+        """The parts of the tables that aren't as they were at the start."""
         starts = self._starts
         return {name: starts[name].compacted(values) for name, values in tables.items()}
 
@@ -210,7 +210,7 @@ class ModuleTables:
         self._holders[name] = {**objects, **{key: value for key, value in classes.items() if self._can_save(value)}}
 
     def _contents_of(self, value: object) -> tuple[object, Namespace]:
-        """What is in an object or in a cached function that is held."""
+        """The contents of an object or of a cached function that is held."""
         is_cache = type(value) is call_caches.CACHE
         return self._caches.contents_of(value) if is_cache else held_objects.contents_of(value)
 

@@ -55,7 +55,7 @@ def _items_of_default_dict(value: collections.defaultdict[object, object]) -> It
 
 
 def _items_of_iterator(value: Any) -> Iterable[object]:
-    """What a built-in iterator goes through, and where it is."""
+    """The object that a built-in iterator goes through, and where the iterator is."""
     items: Iterable[object] = value.__reduce__()[1]
     return items
 

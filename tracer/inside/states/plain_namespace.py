@@ -73,4 +73,4 @@ class PlainNamespace:
         return None
 
     def put_back(self, shared: object) -> None:
-        pass
+        """Do nothing: plain data is shared with no other namespace."""

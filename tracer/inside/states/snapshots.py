@@ -43,7 +43,7 @@ LARGEST = 4 << 20
 """Bytes of a snapshot; 4,096 states of a support are kept at a time, in the memory of one run."""
 
 Shared = tuple[Tables, States]
-"""What states restore outside of the namespace: the tables of modules, and what is in objects that stay themselves."""
+"""The values that states restore outside of the namespace: tables of modules, and contents of objects that stay."""
 _KEPT = 20_000
 
 
@@ -155,7 +155,7 @@ class Snapshots:
     # what other namespaces of the process have, too
 
     def shared(self) -> Shared:
-        """What states restore outside of the namespace, as it is now, for ``put_back``.
+        """The values that states restore outside of the namespace, as they are now, for ``put_back``.
 
         A restored state has copies. The session, which runs in a namespace of its own, may hold the objects themselves,
         and a module that has a copy of a list would from then on change that one.

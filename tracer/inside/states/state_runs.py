@@ -62,7 +62,7 @@ class SavesStates(SharedState, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """What runs may use, and what they draw from.
+    """The limits of runs, and the laws that they draw from.
 
     Attributes:
         output: characters that a run may print.

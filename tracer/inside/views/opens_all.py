@@ -87,7 +87,7 @@ class OpensAll(Opening):
         pass  # nothing is hidden, so nothing has to be concluded from what was shown
 
     def rewritten(self, number: int, source: str, output: str, error: str | None) -> None:
-        pass
+        """Do nothing: this opening keeps no states, and shows variables by what the program has."""
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
         """Show the variables that the command wrote, by up to ``MOST_REVEALS`` expressions."""
